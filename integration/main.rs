@@ -1,0 +1,6 @@
+//! Everything that is tested from outside of a file: laws over all extensions, goldens, and the
+//! kernel, iptables and dockerd for real.
+
+mod encodings;
+mod extensions;
+mod layers;

@@ -1,0 +1,30 @@
+//! # dockgate
+//!
+//! Guards the containers of a Docker host: manages the `DOCKER-USER` chain over netlink, each
+//! change one atomic transaction, truthful for iptables.
+//!
+//! # The map
+//!
+//! A module may name only those above it in this list; `integration/layers.rs` sees to it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `uapi` | kernel numbers under their kernel names; constants only |
+//! | `attr` | attributes: a one-pass writer, a borrowing reader; bytes only |
+//! | `model` | families, names, addresses, handles, …: validated when made |
+//! | `expr` | the nf_tables expressions, one file each, and their folding into conditions |
+//! | `syntax` | the words of a line with their places; what is wrong with them |
+//! | `extension` | what a match or target is, and what it is written to and read from |
+//! | `matches` | match extensions, one file each: text, expressions, examples |
+//! | `targets` | target extensions, the same |
+//! | `rule` | a rule: words, save form, expressions both ways, proved |
+
+pub mod attr;
+pub mod expr;
+pub mod extension;
+pub mod matches;
+pub mod model;
+pub mod rule;
+pub mod syntax;
+pub mod targets;
+pub mod uapi;

@@ -1,0 +1,88 @@
+//! Match extensions, one file each: text, expressions and examples side by side.
+//!
+//! To add one: its file, and its line in the list below.
+
+use std::fmt;
+
+mod ports;
+
+use crate::{
+    extension::{Cursor, Extension, Linearizer, Listed},
+    syntax::Args,
+};
+
+macro_rules! match_extensions {
+    ($($module:ident::$name:ident,)*) => {
+        $(mod $module; pub use $module::$name;)*
+
+        /// A match of a rule.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Match {
+            $(#[doc = concat!("`-m ", stringify!($module), "`")] $name($name),)*
+        }
+
+        /// All matches, by name.
+        pub static ALL: &[Listed<Match>] = &[
+            $(Listed::of::<$name>(|args: &mut Args<'_>| $name::parse(args).map(Match::$name)),)*
+        ];
+
+        impl Match {
+            /// The word after `-m`.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => $name::NAME,)* }
+            }
+
+            /// Writes its expressions.
+            pub fn linearize(&self, out: &mut Linearizer<'_, '_>) {
+                match self { $(Self::$name(one) => one.linearize(out),)* }
+            }
+
+            /// Reads the match that begins here, if one does.
+            pub fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+                $({
+                    let mut own = cursor.clone();
+                    if let Some(one) = $name::delinearize(&mut own) {
+                        *cursor = own;
+                        return Some(Self::$name(one));
+                    }
+                })*
+                None
+            }
+
+            /// The names of all matches that claim what begins here: never more than one.
+            pub fn claims(cursor: &Cursor<'_, '_>) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if $name::delinearize(&mut cursor.clone()).is_some() { names.push($name::NAME); })*
+                names
+            }
+
+            /// What `iptables -n -L` prints for it.
+            ///
+            /// # Errors
+            /// Those of the formatter.
+            pub fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$name(one) => one.list(f),)* }
+            }
+
+            /// [`Extension::merge`]
+            pub fn merge(&mut self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$name(one), Self::$name(other)) => one.merge(other),)*
+                    _ => false,
+                }
+            }
+        }
+
+        impl fmt::Display for Match {
+            /// The save form without `-m NAME`.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$name(one) => one.fmt(f),)* }
+            }
+        }
+    };
+}
+
+match_extensions! {
+    comment::Comment,
+    tcp::Tcp,
+}

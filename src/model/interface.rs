@@ -1,0 +1,84 @@
+use std::fmt;
+
+/// The name of a network interface, or the beginning of one (`eth+`), as `-i` and `-o` take it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interface {
+    /// The name without `+`, padded with NUL.
+    name: [u8; Self::MAX],
+    len: u8,
+    prefix: bool,
+}
+
+/// Why a text is not the name of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidInterface {
+    /// No characters at all.
+    #[error("an interface's name can't be empty")]
+    Empty,
+    /// 16 or more bytes.
+    #[error("an interface's name has 15 characters at most")]
+    TooLong,
+}
+
+impl Interface {
+    /// `IFNAMSIZ` less the NUL (`include/uapi/linux/if.h`).
+    pub const MAX: usize = 15;
+
+    /// The interface `text`; a `+` at the end makes it a prefix.
+    ///
+    /// # Errors
+    /// [`InvalidInterface`].
+    pub fn new(text: &str) -> Result<Self, InvalidInterface> {
+        match text.len() {
+            0 => Err(InvalidInterface::Empty),
+            1..=Self::MAX => Ok(match text.strip_suffix('+') {
+                Some(start) => Self::from_bytes(start.as_bytes(), true),
+                None => Self::from_bytes(text.as_bytes(), false),
+            }),
+            _ => Err(InvalidInterface::TooLong),
+        }
+    }
+
+    /// All interfaces whose name begins with these bytes; `None` if they are too many.
+    pub fn prefix(start: &[u8]) -> Option<Self> {
+        (start.len() < Self::MAX).then(|| Self::from_bytes(start, true))
+    }
+
+    /// The interface with just these bytes as its name; `None` if there are none or too many.
+    pub fn exact(name: &[u8]) -> Option<Self> {
+        (1..=Self::MAX).contains(&name.len()).then(|| Self::from_bytes(name, false))
+    }
+
+    fn from_bytes(bytes: &[u8], prefix: bool) -> Self {
+        let mut name = [0; Self::MAX];
+        name[..bytes.len()].copy_from_slice(bytes);
+        Self { name, len: bytes.len() as u8, prefix }
+    }
+
+    /// The name without `+`.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.name[..self.len as usize]
+    }
+
+    /// Does it stand for all interfaces that begin so?
+    pub fn is_prefix(&self) -> bool {
+        self.prefix
+    }
+
+    /// Is it `+`, which every interface's name begins with?
+    pub fn is_any(&self) -> bool {
+        self.prefix && self.len == 0
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", String::from_utf8_lossy(self.as_bytes()), if self.prefix { "+" } else { "" })
+    }
+}
+
+impl fmt::Debug for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Interface({self})")
+    }
+}

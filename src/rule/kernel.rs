@@ -1,0 +1,277 @@
+//! Between a rule and its expressions.
+
+use super::{BaseOption, Rule};
+use crate::{
+    attr::{self, Writer},
+    expr::{self, Base, CmpOp, Condition, Counter, Expr, Field, Item, Operand},
+    extension::{Context, Cursor, Linearizer},
+    matches::{Comment, Match},
+    model::{Counters, Dialect, Test},
+    targets::Target,
+    uapi::{NFT_META_IIFNAME, NFT_META_OIFNAME},
+};
+
+/// Why a rule has no expressions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinearizeError {
+    /// `-m set` or `-j SET` names an ipset that does not exist.
+    #[error("there is no ipset called `{0}`")]
+    NoSuchSet(String),
+}
+
+/// The part of a rule that an expression belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A base option.
+    Base(BaseOption),
+    /// The match at that place.
+    Match(usize),
+    /// The counter, which every rule has.
+    Counter,
+    /// The target.
+    Target,
+}
+
+impl Rule {
+    /// Appends the content of `NFTA_RULE_EXPRESSIONS`. Allocates nothing but `writer`'s growth.
+    ///
+    /// # Errors
+    /// [`LinearizeError`]; what was appended is then of no use.
+    pub fn linearize(&self, context: Context<'_>, counters: Counters, writer: &mut Writer<'_>) -> Result<(), LinearizeError> {
+        self.linearize_marked(context, counters, writer, |_, _| {})
+    }
+
+    /// The part that the expression with that index belongs to.
+    pub fn origin(&self, context: Context<'_>, index: usize) -> Option<Origin> {
+        let mut buf = Vec::new();
+        let mut found = None;
+        let mark = |origin, end| {
+            if end > index && found.is_none() {
+                found = Some(origin);
+            }
+        };
+        self.linearize_marked(context, Counters::default(), &mut Writer::new(&mut buf), mark).ok()?;
+        found
+    }
+
+    /// Calls `mark` with each part and the number of expressions up to its end.
+    fn linearize_marked(
+        &self,
+        context: Context<'_>,
+        counters: Counters,
+        writer: &mut Writer<'_>,
+        mut mark: impl FnMut(Origin, usize),
+    ) -> Result<(), LinearizeError> {
+        let mut out = Linearizer::new(writer, context, self.base.protocol);
+        for option in super::Base::order(context.dialect) {
+            self.base.linearize(option, &mut out);
+            mark(Origin::Base(option), out.count());
+        }
+        for (index, one) in self.matches.iter().enumerate() {
+            one.linearize(&mut out);
+            mark(Origin::Match(index), out.count());
+        }
+        out.push(Expr::Counter(Counter(counters)));
+        mark(Origin::Counter, out.count());
+        if let Some(target) = &self.target {
+            target.linearize(&mut out);
+            mark(Origin::Target, out.count());
+        }
+        out.missing_set().map_or(Ok(()), |name| Err(LinearizeError::NoSuchSet(name)))
+    }
+
+    /// `NFTA_RULE_COMPAT`: protocol (0 without `-p`), and whether it is negated. xt extensions check
+    /// it when the rule is added; the kernel does not keep it.
+    pub fn compat(&self) -> (u8, bool) {
+        self.base.protocol.map_or((0, false), |test| (test.value.0, test.negated))
+    }
+}
+
+/// What a rule of the kernel's is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// A rule that iptables reads as this, and would write so.
+    Rule(Rule),
+    /// Something else: shown as it is, kept, never edited.
+    Foreign,
+}
+
+/// Reads rules; keeps its buffers from one to the next.
+#[derive(Debug, Default)]
+pub struct Reader {
+    again: Vec<u8>,
+}
+
+impl Reader {
+    /// Reads a rule's expressions (content of `NFTA_RULE_EXPRESSIONS`) and user data. The reading is
+    /// proved: written again in some dialect, it has the same meaning, test by test.
+    ///
+    /// `dialect` is tried first; the rest of `context` holds for all.
+    pub fn read(&mut self, list: &[u8], userdata: Option<&[u8]>, context: Context<'_>) -> (Reading, Option<Counters>) {
+        let mut exprs = Vec::with_capacity(8);
+        let mut items = Vec::with_capacity(8);
+        if expr::read_all(list, &mut exprs).is_err() || !expr::fold(&exprs, &mut items) {
+            return (Reading::Foreign, find_counters(&exprs));
+        }
+        let counters = find_counters(&exprs);
+        let Some(rule) = delinearize(&items, context).filter(|rule| self.proves(rule, &items, context)) else {
+            return (Reading::Foreign, counters);
+        };
+        match userdata.map(udata_comment) {
+            None => (Reading::Rule(rule), counters),
+            Some(Ok(None)) => (Reading::Rule(rule), counters),
+            Some(Ok(Some(comment))) => {
+                // iptables shows a comment that nft left in the user data as the last match.
+                let mut rule = rule;
+                rule.matches.push(Match::Comment(comment));
+                (Reading::Rule(rule), counters)
+            }
+            Some(Err(())) => (Reading::Foreign, counters),
+        }
+    }
+
+    fn proves(&mut self, rule: &Rule, items: &[Item<'_>], context: Context<'_>) -> bool {
+        let observed = normalize(items);
+        let others = Dialect::ALL.into_iter().filter(|&dialect| dialect != context.dialect);
+        std::iter::once(context.dialect).chain(others).any(|dialect| {
+            self.again.clear();
+            let written = rule.linearize(Context { dialect, ..context }, Counters::default(), &mut Writer::new(&mut self.again));
+            let mut exprs = Vec::with_capacity(8);
+            let mut again = Vec::with_capacity(8);
+            written.is_ok()
+                && expr::read_all(&self.again, &mut exprs).is_ok()
+                && expr::fold(&exprs, &mut again)
+                && normalize(&again) == observed
+        })
+    }
+}
+
+/// An item in the form that all items with the same meaning have.
+#[derive(Debug, PartialEq)]
+enum Normal<'a> {
+    /// A native test of a port, however it is written.
+    Port {
+        offset: u32,
+        negated: bool,
+        low: u16,
+        high: u16,
+    },
+    Condition(Condition<'a>),
+    Item(Item<'a>),
+}
+
+/// Two rules with equal normal forms do the same and are printed the same: no counters (at most one
+/// is read), no load that nothing uses, native tests between two others in one order, interfaces'
+/// names without padding, ports as ranges.
+fn normalize<'a>(items: &[Item<'a>]) -> Vec<Normal<'a>> {
+    let mut out = Vec::with_capacity(items.len());
+    for item in items {
+        match *item {
+            Item::Counter(_) | Item::Stray(_) => {}
+            Item::Condition(condition) => normalize_condition(condition, &mut out),
+            item => out.push(Normal::Item(item)),
+        }
+    }
+    for run in out.split_mut(|item| matches!(item, Normal::Item(_))) {
+        run.sort_unstable_by(|a, b| match (a, b) {
+            (Normal::Condition(a), Normal::Condition(b)) => a.cmp(b),
+            (Normal::Port { offset: a, .. }, Normal::Port { offset: b, .. }) => a.cmp(b),
+            (a, b) => matches!(a, Normal::Port { .. }).cmp(&matches!(b, Normal::Port { .. })),
+        });
+    }
+    out
+}
+
+fn normalize_condition<'a>(mut condition: Condition<'a>, out: &mut Vec<Normal<'a>>) {
+    if let (Field::Meta(NFT_META_IIFNAME | NFT_META_OIFNAME), Operand::Value(_, value)) = (condition.field, &mut condition.operand)
+        && let Some(end) = value.iter().position(|&byte| byte == 0)
+    {
+        *value = &value[..=end];
+    }
+    if let (Field::Payload { base: Base::Transport, offset, .. }, None) = (condition.field, condition.mask) {
+        let port = |offset, negated, low: [u8; 2], high: [u8; 2]| Normal::Port {
+            offset,
+            negated,
+            low: u16::from_be_bytes(low),
+            high: u16::from_be_bytes(high),
+        };
+        let (min, max) = ([0; 2], [0xff; 2]);
+        match condition.operand {
+            Operand::Value(CmpOp::Eq, &[a, b, c, d]) => {
+                return out.extend([port(offset, false, [a, b], [a, b]), port(offset + 2, false, [c, d], [c, d])]);
+            }
+            Operand::Value(op, &[a, b]) => {
+                let value = u16::from_be_bytes([a, b]);
+                let (negated, low, high) = match op {
+                    CmpOp::Eq => (false, [a, b], [a, b]),
+                    CmpOp::Neq => (true, [a, b], [a, b]),
+                    CmpOp::Lte => (false, min, [a, b]),
+                    CmpOp::Gte => (false, [a, b], max),
+                    CmpOp::Lt => (false, min, value.saturating_sub(1).to_be_bytes()),
+                    CmpOp::Gt => (false, value.saturating_add(1).to_be_bytes(), max),
+                };
+                return out.push(port(offset, negated, low, high));
+            }
+            Operand::Range { negated, from: &[a, b], to: &[c, d] } => return out.push(port(offset, negated, [a, b], [c, d])),
+            _ => {}
+        }
+    }
+    out.push(Normal::Condition(condition));
+}
+
+fn find_counters(exprs: &[Expr<'_>]) -> Option<Counters> {
+    exprs.iter().find_map(|expr| match expr {
+        Expr::Counter(counter) => Some(counter.0),
+        _ => None,
+    })
+}
+
+fn delinearize(items: &[Item<'_>], context: Context<'_>) -> Option<Rule> {
+    let mut rule = Rule::default();
+    let mut counters = 0;
+    let mut cursor = Cursor::new(items, context);
+    while let Some(item) = cursor.peek() {
+        // Nothing comes behind a target but a counter that nft put there.
+        if rule.target.is_some() {
+            return None;
+        }
+        match item {
+            Item::Counter(_) => {
+                counters += 1;
+                cursor.advance();
+            }
+            Item::Stray(Field::Meta(NFT_META_IIFNAME | NFT_META_OIFNAME)) => {
+                cursor.advance();
+            }
+            Item::Condition(condition) if rule.base.delinearize(&condition, context.family) => {
+                rule.base.protocol.iter().for_each(|&protocol: &Test<_>| cursor.set_protocol(protocol));
+                cursor.advance();
+            }
+            _ => {
+                if let Some(one) = Match::delinearize(&mut cursor) {
+                    rule.matches.push(one);
+                } else {
+                    rule.target = Some(Target::delinearize(&mut cursor)?);
+                }
+            }
+        }
+    }
+    (counters <= 1).then_some(rule)
+}
+
+/// The comment in a rule's user data, if that is all there is; types that iptables ignores are
+/// ignored.
+///
+/// Source: libnftnl `udata.h`: a list of `{ u8 type, u8 length, value }`; type 0 is a comment with
+/// its NUL.
+fn udata_comment(mut udata: &[u8]) -> Result<Option<Comment>, ()> {
+    let mut comment = None;
+    while let [kind, len, rest @ ..] = udata {
+        let value = rest.get(..usize::from(*len)).ok_or(())?;
+        udata = &rest[usize::from(*len)..];
+        if *kind == 0 {
+            comment = Some(attr::string(value).and_then(Comment::new).ok_or(())?);
+        }
+    }
+    if udata.is_empty() { Ok(comment) } else { Err(()) }
+}

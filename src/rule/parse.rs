@@ -1,0 +1,483 @@
+use std::ops::Range;
+
+use super::{Base, Rule, tokens::LONG, tokens::Token, tokens::Tokens};
+use crate::{
+    extension::Listed,
+    matches::{self, Match},
+    model::{Address, ChainName, Counters, Family, Interface, Protocol, Test},
+    syntax::{Args, Given, OptionSpec, SyntaxError, Word, parse_number},
+    targets::{self, Target},
+};
+
+/// Where the parts of a rule stand in its line, for carets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spans {
+    base: Vec<(super::BaseOption, Range<usize>)>,
+    matches: Vec<Range<usize>>,
+    target: Option<Range<usize>>,
+}
+
+impl Spans {
+    /// The bytes of the line that made this part.
+    pub fn of(&self, origin: super::Origin) -> Option<Range<usize>> {
+        match origin {
+            super::Origin::Base(option) => self.base.iter().find(|(known, _)| *known == option).map(|(_, span)| span.clone()),
+            super::Origin::Match(index) => self.matches.get(index).cloned(),
+            super::Origin::Target => self.target.clone(),
+            super::Origin::Counter => None,
+        }
+    }
+}
+
+/// A line's rules: more than one where `-s` or `-d` have lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The rules, in the order in which they are added.
+    pub rules: Vec<Rule>,
+    /// `-c`
+    pub counters: Option<Counters>,
+    /// Where their parts stand.
+    pub spans: Spans,
+}
+
+/// Takes a rule's options one by one; what is not one of them is its caller's business.
+#[derive(Debug)]
+pub struct Parser<'a> {
+    family: Family,
+    base: Base,
+    sources: Vec<Test<Address>>,
+    destinations: Vec<Test<Address>>,
+    matches: Vec<Instance<'a, Match>>,
+    target: Option<PendingTarget<'a>>,
+    counters: Option<Counters>,
+    bang: Option<Range<usize>>,
+    spans: Spans,
+}
+
+/// An extension as named on the line, with the options that came for it.
+#[derive(Debug)]
+struct Instance<'a, T: 'static> {
+    extension: &'static Listed<T>,
+    given: Vec<Given<'a>>,
+    name: Range<usize>,
+    span: Range<usize>,
+}
+
+#[derive(Debug)]
+enum PendingTarget<'a> {
+    Verdict(Target, Range<usize>),
+    Extension(Instance<'a, Target>),
+}
+
+impl<'a> Parser<'a> {
+    /// A rule of that family, nothing said yet.
+    pub fn new(family: Family) -> Self {
+        Self {
+            family,
+            base: Base::default(),
+            sources: Vec::new(),
+            destinations: Vec::new(),
+            matches: Vec::new(),
+            target: None,
+            counters: None,
+            bang: None,
+            spans: Spans::default(),
+        }
+    }
+
+    /// Reads a whole rule: `words` are all its own.
+    ///
+    /// # Errors
+    /// [`SyntaxError`] at the word.
+    pub fn parse(words: &[Word<'a>], family: Family) -> Result<Parsed, SyntaxError> {
+        let mut parser = Self::new(family);
+        let mut tokens = Tokens::new(words);
+        while let Some(token) = tokens.next()? {
+            parser.token(token, &mut tokens)?;
+        }
+        parser.finish(&tokens)
+    }
+
+    /// Has anything of a rule been said?
+    pub fn is_empty(&self) -> bool {
+        self.base.is_empty()
+            && self.spans.base.is_empty()
+            && self.matches.is_empty()
+            && self.target.is_none()
+            && self.counters.is_none()
+            && self.bang.is_none()
+    }
+
+    /// Takes one option of a rule, its values from `tokens`.
+    ///
+    /// # Errors
+    /// [`SyntaxError`] at the word, also where the token belongs to no rule.
+    pub fn token(&mut self, token: Token<'a>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        use super::BaseOption as Of;
+        match token {
+            Token::Bang(span) => match self.bang.replace(span.clone()) {
+                Some(_) => Err(SyntaxError::new(span, "two `!` in a row")),
+                None => Ok(()),
+            },
+            Token::Plain(word) => {
+                let hint = match word.text.as_ref() {
+                    "-" | "--" => "options have a letter or a name",
+                    _ => "an option in front of it is missing, or it belongs in quotes",
+                };
+                Err(word.error(format!("`{}` belongs to no option", word.text)).hint(hint))
+            }
+            Token::Letter('s', span) => self.addresses(Of::Source, span, tokens),
+            Token::Letter('d', span) => self.addresses(Of::Destination, span, tokens),
+            Token::Letter('i', span) => {
+                let (test, span) = self.interface(span, tokens)?;
+                self.once(Of::InInterface, span)?;
+                self.base.in_interface = test;
+                Ok(())
+            }
+            Token::Letter('o', span) => {
+                let (test, span) = self.interface(span, tokens)?;
+                self.once(Of::OutInterface, span)?;
+                self.base.out_interface = test;
+                Ok(())
+            }
+            Token::Letter('p', span) => self.protocol(span, tokens),
+            Token::Letter('f', span) => self.fragment(span),
+            Token::Letter('m', span) => self.load_match(span, tokens),
+            Token::Letter('j', span) => self.jump(span, tokens),
+            Token::Letter('g', span) => self.goto(span, tokens),
+            Token::Letter('c', span) => self.set_counters(span, tokens),
+            Token::Letter(letter, span) => {
+                Err(SyntaxError::new(span, format!("a rule has no option `-{letter}`")).hint("see `dockgate iptables --help`"))
+            }
+            Token::Long(name, span) => self.long(&name, span, tokens),
+        }
+    }
+
+    /// The rules.
+    ///
+    /// # Errors
+    /// What is missing or does not go together.
+    pub fn finish(mut self, tokens: &Tokens<'_, 'a>) -> Result<Parsed, SyntaxError> {
+        if self.bang.is_some() {
+            return Err(SyntaxError::new(tokens.end(), "an option should follow the `!`"));
+        }
+        let mut rule = Rule { base: self.base, ..Rule::default() };
+        let protocol = self.base.protocol;
+        for instance in self.matches {
+            let span = instance.span.clone();
+            let one = instance.build(self.family, protocol)?;
+            // As the kernel's native tests are read back: two `-m tcp` are one.
+            match rule.matches.iter_mut().position(|before| before.merge(&one)) {
+                Some(index) => self.spans.matches[index].end = span.end.max(self.spans.matches[index].end),
+                None => {
+                    rule.matches.push(one);
+                    self.spans.matches.push(span);
+                }
+            }
+        }
+        match self.target {
+            None => {}
+            Some(PendingTarget::Verdict(target, span)) => {
+                rule.target = Some(target);
+                self.spans.target = Some(span);
+            }
+            Some(PendingTarget::Extension(instance)) => {
+                self.spans.target = Some(instance.span.clone());
+                rule.target = Some(instance.build(self.family, protocol)?);
+            }
+        }
+        let rules = expand(rule, &self.sources, &self.destinations);
+        Ok(Parsed { rules, counters: self.counters, spans: self.spans })
+    }
+
+    /// Takes the `!` before an option: is it there, and where the option with it begins.
+    fn negation(&mut self, span: Range<usize>) -> (bool, Range<usize>) {
+        match self.bang.take() {
+            Some(bang) => (true, bang.start..span.end),
+            None => (false, span),
+        }
+    }
+
+    fn no_negation(&mut self, span: &Range<usize>, what: &str) -> Result<(), SyntaxError> {
+        match self.bang.take() {
+            Some(bang) => Err(SyntaxError::new(bang.start..span.end, format!("{what} can't be negated"))),
+            None => Ok(()),
+        }
+    }
+
+    fn once(&mut self, option: super::BaseOption, span: Range<usize>) -> Result<(), SyntaxError> {
+        if self.spans.base.iter().any(|(known, _)| *known == option) {
+            return Err(SyntaxError::new(span, "this option can be given once only"));
+        }
+        self.spans.base.push((option, span));
+        Ok(())
+    }
+
+    fn addresses(&mut self, option: super::BaseOption, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        let (negated, span) = self.negation(span);
+        let word = tokens.value("an address")?;
+        self.once(option, span.start..word.span.end)?;
+        let several = word.text.contains(',');
+        if negated && several {
+            return Err(word.error("a list of addresses can't be negated").hint("write one rule for each, or use an ipset"));
+        }
+        let list = match option {
+            super::BaseOption::Source => &mut self.sources,
+            _ => &mut self.destinations,
+        };
+        for text in word.text.split(',').map(str::trim) {
+            let value = Address::parse(text, self.family).map_err(|error| {
+                let error = match several {
+                    true => word.error(format!("`{text}`: {error}")),
+                    false => word.error(error.to_string()),
+                };
+                match text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') {
+                    true => error.hint("names of hosts are not looked up: write the address"),
+                    false => error,
+                }
+            })?;
+            let test = Test { negated, value };
+            let any = value.prefix_len() == Some(0);
+            if any && negated {
+                return Err(word.error("no packet can match this: every address is in it"));
+            }
+            list.push(test);
+        }
+        Ok(())
+    }
+
+    fn interface(
+        &mut self,
+        span: Range<usize>,
+        tokens: &mut Tokens<'_, 'a>,
+    ) -> Result<(Option<Test<Interface>>, Range<usize>), SyntaxError> {
+        let (negated, span) = self.negation(span);
+        let word = tokens.value("an interface")?;
+        let value = Interface::new(&word.text).map_err(|error| word.error(error.to_string()))?;
+        let test = (negated || !value.is_any()).then_some(Test { negated, value });
+        Ok((test, span.start..word.span.end))
+    }
+
+    fn protocol(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        let (negated, span) = self.negation(span);
+        let word = tokens.value("a protocol")?;
+        self.once(super::BaseOption::Protocol, span.start..word.span.end)?;
+        let protocol = Protocol::parse(&word.text)
+            .map_err(|error| word.error(error.to_string()).hint("write tcp, udp, icmp, ipv6-icmp, sctp, …, or its number"))?;
+        if protocol.is_none() && negated {
+            return Err(word.error("no packet can match this: every protocol is in `all`"));
+        }
+        self.base.protocol = protocol.map(|value| Test { negated, value });
+        Ok(())
+    }
+
+    fn fragment(&mut self, span: Range<usize>) -> Result<(), SyntaxError> {
+        let (negated, span) = self.negation(span);
+        if self.family == Family::Ip6 {
+            return Err(SyntaxError::new(span, "IPv6 has no `-f`").hint("write `-m frag`"));
+        }
+        self.once(super::BaseOption::Fragment, span)?;
+        self.base.fragment = Some(Test { negated, value: () });
+        Ok(())
+    }
+
+    fn load_match(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        self.no_negation(&span, "`-m`")?;
+        let word = tokens.value("the name of a match")?;
+        let extension = Listed::find(matches::ALL, &word.text, self.family).ok_or_else(|| unknown_match(&word, self.family))?;
+        let span = span.start..word.span.end;
+        self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span });
+        Ok(())
+    }
+
+    fn jump(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        self.one_target(&span)?;
+        let word = tokens.value("a target")?;
+        let span = span.start..word.span.end;
+        self.target = Some(match (word.text.as_ref(), Listed::find(targets::ALL, &word.text, self.family)) {
+            ("ACCEPT", _) => PendingTarget::Verdict(Target::Accept, span),
+            ("DROP", _) => PendingTarget::Verdict(Target::Drop, span),
+            ("RETURN", _) => PendingTarget::Verdict(Target::Return, span),
+            (_, Some(extension)) => PendingTarget::Extension(Instance { extension, given: Vec::new(), name: span.clone(), span }),
+            (name, None) if targets::OTHERS.contains(&name) => return Err(unknown_target(&word, self.family)),
+            (name, None) => {
+                let chain = ChainName::for_iptables(name).map_err(|error| word.error(error.to_string()))?;
+                PendingTarget::Verdict(Target::Jump(chain), span)
+            }
+        });
+        Ok(())
+    }
+
+    fn goto(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        self.one_target(&span)?;
+        let word = tokens.value("a chain")?;
+        let chain = ChainName::for_iptables(&word.text).map_err(|error| word.error(error.to_string()))?;
+        self.target = Some(PendingTarget::Verdict(Target::Goto(chain), span.start..word.span.end));
+        Ok(())
+    }
+
+    fn one_target(&mut self, span: &Range<usize>) -> Result<(), SyntaxError> {
+        self.no_negation(span, "a target")?;
+        match self.target {
+            Some(_) => Err(SyntaxError::new(span.clone(), "the rule has a target already").hint("a rule has one `-j` or `-g`")),
+            None => Ok(()),
+        }
+    }
+
+    fn set_counters(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        self.no_negation(&span, "`-c`")?;
+        let mut read = |what| {
+            let word = tokens.value(what)?;
+            parse_number(&word.text).ok_or_else(|| word.error("this must be a number"))
+        };
+        self.counters = Some(Counters { packets: read("the number of packets")?, bytes: read("the number of bytes")? });
+        Ok(())
+    }
+
+    fn long(&mut self, name: &str, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        let taker = self.find_option(&|spec: &OptionSpec| spec.is_called(name)).or_else(|| {
+            self.load_protocols_match(name, &span);
+            self.find_option(&|spec: &OptionSpec| spec.is_called(name))
+        });
+        if let Some((to, spec)) = taker {
+            return self.give(to, spec, span, tokens);
+        }
+        let begins = |long: &str| long.starts_with(name);
+        let own: Vec<char> = LONG.iter().filter(|(long, _)| begins(long)).map(|&(_, letter)| letter).collect();
+        let theirs = self.find_option(&|spec: &OptionSpec| begins(spec.name) || spec.aliases.iter().any(|alias| begins(alias)));
+        match (own.as_slice(), theirs) {
+            ([letter], None) => self.token(Token::Letter(*letter, span), tokens),
+            ([], Some((to, spec))) => self.give(to, spec, span, tokens),
+            _ => Err(unknown_option(name, span, self.family)),
+        }
+    }
+
+    /// The option that `is` describes, of the target or the latest match that has it.
+    fn find_option(&self, is: &dyn Fn(&OptionSpec) -> bool) -> Option<(Taker, &'static OptionSpec)> {
+        if let Some(PendingTarget::Extension(target)) = &self.target
+            && let Some(spec) = target.extension.options.iter().find(|spec| is(spec))
+        {
+            return Some((Taker::Target, spec));
+        }
+        self.matches
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(index, instance)| instance.extension.options.iter().find(|spec| is(spec)).map(|spec| (Taker::Match(index), spec)))
+    }
+
+    /// `-p tcp --dport 80` means `-p tcp -m tcp --dport 80`.
+    fn load_protocols_match(&mut self, name: &str, span: &Range<usize>) {
+        let Some(Test { negated: false, value }) = self.base.protocol else { return };
+        let of_protocol = matches::ALL.iter().find(|one| one.protocol == Some(value) && one.families.contains(&self.family));
+        let Some(extension) = of_protocol else { return };
+        let begins = |spec: &OptionSpec| spec.name.starts_with(name) || spec.aliases.iter().any(|alias| alias.starts_with(name));
+        let loaded = self.matches.iter().any(|instance| instance.extension.name == extension.name);
+        if !loaded && extension.options.iter().any(begins) {
+            self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span: span.clone() });
+        }
+    }
+
+    fn give(&mut self, to: Taker, spec: &'static OptionSpec, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
+        let (negated, span) = self.negation(span);
+        if negated && !spec.negates {
+            return Err(SyntaxError::new(span, format!("`--{}` can't be negated", spec.name)));
+        }
+        let mut values = Vec::with_capacity(spec.values.len());
+        for what in spec.values {
+            let word = tokens.value(what)?;
+            if word.text == "!" {
+                return Err(word.error("the `!` stands before the option").hint(format!("write `! --{} …`", spec.name)));
+            }
+            values.push(word);
+        }
+        let end = values.last().map_or(span.end, |word: &Word<'_>| word.span.end);
+        let (given, whole) = match to {
+            Taker::Match(index) => {
+                let instance = &mut self.matches[index];
+                (&mut instance.given, &mut instance.span)
+            }
+            Taker::Target => match &mut self.target {
+                Some(PendingTarget::Extension(instance)) => (&mut instance.given, &mut instance.span),
+                _ => return Err(SyntaxError::new(span, "the target takes no options")),
+            },
+        };
+        if !spec.repeats && given.iter().any(|before| before.spec == spec) {
+            let name = if spec.aliases.contains(&"dport") { "dport" } else { spec.name };
+            return Err(SyntaxError::new(span, format!("`--{name}` can be given once only")));
+        }
+        *whole = whole.start.min(span.start)..whole.end.max(end);
+        given.push(Given { spec, negated, span, values });
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Taker {
+    Match(usize),
+    Target,
+}
+
+impl<T> Instance<'_, T> {
+    fn build(self, family: Family, protocol: Option<Test<Protocol>>) -> Result<T, SyntaxError> {
+        (self.extension.parse)(&mut Args::new(self.given, self.name, family, protocol))
+    }
+}
+
+/// One rule for each source with each destination, as iptables adds them.
+fn expand(rule: Rule, sources: &[Test<Address>], destinations: &[Test<Address>]) -> Vec<Rule> {
+    let all = |list: &[Test<Address>]| -> Vec<Option<Test<Address>>> {
+        let tests = |test: &Test<Address>| (test.value.prefix_len() != Some(0)).then_some(*test);
+        if list.is_empty() { vec![None] } else { list.iter().map(tests).collect() }
+    };
+    if sources.len() <= 1 && destinations.len() <= 1 {
+        let mut rule = rule;
+        rule.base.source = all(sources)[0];
+        rule.base.destination = all(destinations)[0];
+        return vec![rule];
+    }
+    let mut rules = Vec::with_capacity(sources.len().max(1) * destinations.len().max(1));
+    for source in all(sources) {
+        for destination in all(destinations) {
+            let mut rule = rule.clone();
+            (rule.base.source, rule.base.destination) = (source, destination);
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+fn unknown_match(word: &Word<'_>, family: Family) -> SyntaxError {
+    let error = word.error(format!("there is no match `{}` in {}", word.text, family.command()));
+    let other = matches::ALL.iter().find(|one| one.name == word.text || one.aliases.contains(&word.text.as_ref()));
+    match other {
+        Some(_) => error.hint("the other family has it"),
+        None => error.hint("see `dockgate iptables --help` for those there are"),
+    }
+}
+
+fn unknown_target(word: &Word<'_>, family: Family) -> SyntaxError {
+    let error = word.error(format!("there is no target `{}` in the filter table of {}", word.text, family.command()));
+    error.hint("see `dockgate iptables --help` for those there are")
+}
+
+fn unknown_option(name: &str, span: Range<usize>, family: Family) -> SyntaxError {
+    let has = |options: &[OptionSpec]| options.iter().any(|spec| spec.is_called(name));
+    let owners: Vec<String> = matches::ALL
+        .iter()
+        .filter(|one| one.families.contains(&family) && has(one.options))
+        .map(|one| match one.protocol {
+            Some(protocol) => format!("`-p {protocol}`"),
+            None => format!("`-m {}`", one.name),
+        })
+        .chain(targets::ALL.iter().filter(|one| has(one.options)).map(|one| format!("`-j {}`", one.name)))
+        .collect();
+    match owners.as_slice() {
+        [] => SyntaxError::new(span, format!("there is no option `--{name}`")).hint("see `dockgate iptables --help`"),
+        [owner] => SyntaxError::new(span, format!("`--{name}` belongs to {owner}")).hint(format!("write {owner} in front of it")),
+        several => {
+            let error = SyntaxError::new(span, format!("`--{name}` belongs to one of {}", several.join(", ")));
+            error.hint(format!("write for example {} in front of it", several[0]))
+        }
+    }
+}

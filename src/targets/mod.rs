@@ -1,0 +1,170 @@
+//! Target extensions, one file each, as the matches; and the verdicts, which need no file.
+//!
+//! To add one: its file, and its line in the list below.
+
+use std::fmt;
+
+use crate::{
+    expr::{Expr, Immediate, Item, Verdict},
+    extension::{Cursor, Extension, Linearizer, Listed},
+    model::ChainName,
+    syntax::Args,
+};
+
+macro_rules! target_extensions {
+    ($($module:ident::$name:ident,)*) => {
+        $(mod $module; pub use $module::$name;)*
+
+        /// What a rule does with the packet.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Target {
+            /// `-j ACCEPT`
+            Accept,
+            /// `-j DROP`
+            Drop,
+            /// `-j RETURN`
+            Return,
+            /// `-j CHAIN`
+            Jump(ChainName),
+            /// `-g CHAIN`
+            Goto(ChainName),
+            $(#[doc = concat!("`-j ", stringify!($module), "`, in capitals")] $name($name),)*
+        }
+
+        /// All target extensions, by name.
+        pub static ALL: &[Listed<Target>] = &[
+            $(Listed::of::<$name>(|args: &mut Args<'_>| $name::parse(args).map(Target::$name)),)*
+        ];
+
+        impl Target {
+            /// The word after `-j` or `-g`.
+            pub fn name(&self) -> &str {
+                match self {
+                    Self::Accept => "ACCEPT",
+                    Self::Drop => "DROP",
+                    Self::Return => "RETURN",
+                    Self::Jump(chain) | Self::Goto(chain) => chain.as_str(),
+                    $(Self::$name(_) => $name::NAME,)*
+                }
+            }
+
+            /// Writes its expressions.
+            pub fn linearize(&self, out: &mut Linearizer<'_, '_>) {
+                let verdict = match self {
+                    Self::Accept => Verdict::Accept,
+                    Self::Drop => Verdict::Drop,
+                    Self::Return => Verdict::Return,
+                    Self::Jump(chain) => Verdict::Jump(chain.as_str()),
+                    Self::Goto(chain) => Verdict::Goto(chain.as_str()),
+                    $(Self::$name(one) => return one.linearize(out),)*
+                };
+                out.push(Expr::Immediate(Immediate::Verdict(verdict)));
+            }
+
+            /// Reads the target that begins here, if one does.
+            pub fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
+                if let Some(Item::Verdict(verdict)) = cursor.peek() {
+                    cursor.advance();
+                    return Self::from_verdict(verdict);
+                }
+                $({
+                    let mut own = cursor.clone();
+                    if let Some(one) = $name::delinearize(&mut own) {
+                        *cursor = own;
+                        return Some(Self::$name(one));
+                    }
+                })*
+                None
+            }
+
+            /// The names of all target extensions that claim what begins here: never more than one.
+            pub fn claims(cursor: &Cursor<'_, '_>) -> Vec<&'static str> {
+                let names = Vec::new();
+                $(let mut names = names; if $name::delinearize(&mut cursor.clone()).is_some() { names.push($name::NAME); })*
+                names
+            }
+
+            /// What `iptables -n -L` prints for it behind the matches.
+            ///
+            /// # Errors
+            /// Those of the formatter.
+            pub fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(one) => one.list(f),)*
+                    Self::Goto(_) => f.write_str("[goto]"),
+                    _ => { let _ = f; Ok(()) }
+                }
+            }
+        }
+
+        impl fmt::Display for Target {
+            /// The options in the save form, without `-j NAME`.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(one) => one.fmt(f),)*
+                    _ => { let _ = f; Ok(()) }
+                }
+            }
+        }
+    };
+}
+
+target_extensions! {
+    mark::Mark,
+}
+
+/// Targets of iptables that are none of ours: never the name of a chain to jump to. Those of other
+/// tables (nat, mangle, raw) are refused by iptables in `filter` as well.
+pub const OTHERS: &[&str] = &[
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CLUSTERIP",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DNAT",
+    "DNPT",
+    "DSCP",
+    "ECN",
+    "HL",
+    "HMARK",
+    "IDLETIMER",
+    "LED",
+    "LOG",
+    "MASQUERADE",
+    "NETMAP",
+    "NFLOG",
+    "NFQUEUE",
+    "NOTRACK",
+    "QUEUE",
+    "RATEEST",
+    "REDIRECT",
+    "REJECT",
+    "SECMARK",
+    "SET",
+    "SNAT",
+    "SNPT",
+    "SYNPROXY",
+    "TCPMSS",
+    "TCPOPTSTRIP",
+    "TEE",
+    "TOS",
+    "TPROXY",
+    "TRACE",
+    "TTL",
+    "ULOG",
+];
+
+impl Target {
+    fn from_verdict(verdict: Verdict<'_>) -> Option<Self> {
+        Some(match verdict {
+            Verdict::Accept => Self::Accept,
+            Verdict::Drop => Self::Drop,
+            Verdict::Return => Self::Return,
+            Verdict::Jump(chain) => Self::Jump(ChainName::from_kernel(chain).ok()?),
+            Verdict::Goto(chain) => Self::Goto(ChainName::from_kernel(chain).ok()?),
+            Verdict::Continue => return None,
+        })
+    }
+}
