@@ -113,6 +113,11 @@ impl Sets {
         Self(sets.into_iter().collect())
     }
 
+    /// Adds a set.
+    pub fn push(&mut self, index: u16, name: String) {
+        self.0.push((index, name));
+    }
+
     /// The number of the set of that name.
     pub fn index(&self, name: &str) -> Option<u16> {
         self.0.iter().find(|(_, known)| known == name).map(|&(index, _)| index)

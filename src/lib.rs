@@ -18,13 +18,19 @@
 //! | `matches` | match extensions, one file each: text, expressions, examples |
 //! | `targets` | target extensions, the same |
 //! | `rule` | a rule: words, save form, expressions both ways, proved |
+//! | `message` | nfnetlink messages as bytes: batches, requests, answers; no sockets |
+//! | `netlink` | the only socket: commit, dump; moves bytes |
+//! | `ruleset` | what stands in the kernel, as values; which dialect the host's iptables writes |
 
 pub mod attr;
 pub mod expr;
 pub mod extension;
 pub mod matches;
+pub mod message;
 pub mod model;
+pub mod netlink;
 pub mod rule;
+pub mod ruleset;
 pub mod syntax;
 pub mod targets;
 pub mod uapi;

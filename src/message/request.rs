@@ -1,0 +1,64 @@
+use super::{kind, write};
+use crate::{
+    model::{ChainName, Family, TABLE},
+    uapi::*,
+};
+
+/// A question to the kernel. Its sequence number is set when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub(crate) buf: Vec<u8>,
+    pub(crate) dump: bool,
+    /// What it asks, for errors: "the rules of DOCKER-USER".
+    pub(crate) what: String,
+}
+
+impl Request {
+    fn new(kind: u16, flags: u16, family: u8, what: impl Into<String>, fill: impl FnOnce(&mut crate::attr::Writer<'_>)) -> Self {
+        let mut buf = Vec::with_capacity(128);
+        write(&mut buf, kind, flags, 0, family, 0, fill);
+        Self { buf, dump: flags & NLM_F_DUMP == NLM_F_DUMP, what: what.into() }
+    }
+
+    /// The present generation.
+    pub fn generation() -> Self {
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN), 0, 0, "the generation", |_| {})
+    }
+
+    /// The tables of a family.
+    pub fn tables(family: Family) -> Self {
+        let what = format!("the tables of family {family}");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE), NLM_F_DUMP, family.nfproto(), what, |_| {})
+    }
+
+    /// The chains of all tables of a family.
+    pub fn chains(family: Family) -> Self {
+        let what = format!("the chains of family {family}");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN), NLM_F_DUMP, family.nfproto(), what, |_| {})
+    }
+
+    /// The rules of one chain of `filter`.
+    pub fn rules(family: Family, chain: &ChainName) -> Self {
+        let what = format!("the rules of {chain} in `{family} {TABLE}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, family.nfproto(), what, |w| {
+            w.string(NFTA_RULE_TABLE, TABLE);
+            w.string(NFTA_RULE_CHAIN, chain.as_str());
+        })
+    }
+
+    /// The ipset of that name.
+    pub fn set_by_name(name: &str) -> Self {
+        Self::new(kind(NFNL_SUBSYS_IPSET, IPSET_CMD_GET_BYNAME), NLM_F_ACK, 0, format!("the ipset {name}"), |w| {
+            w.u8(IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL);
+            w.string(IPSET_ATTR_SETNAME, name);
+        })
+    }
+
+    /// The ipset with that number.
+    pub fn set_by_index(index: u16) -> Self {
+        Self::new(kind(NFNL_SUBSYS_IPSET, IPSET_CMD_GET_BYINDEX), NLM_F_ACK, 0, format!("the ipset number {index}"), |w| {
+            w.u8(IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL);
+            w.be16(IPSET_ATTR_INDEX, index);
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! The only socket: sends batches and requests, gives back answers. Moves bytes.
+//!
+//! neli owns the file descriptor; libc does what it lacks. What the answers mean is known one layer
+//! down.
+
+mod error;
+mod socket;
+
+pub use error::NetlinkError;
+
+use socket::Socket;
+
+use crate::{
+    attr::Attrs,
+    attr::string,
+    message::{Message, Messages, Refusal, Request, SealedBatch},
+    model::Generation,
+    uapi::*,
+};
+
+/// A connection to netfilter in the network namespace of the thread that opened it.
+///
+/// Kept open it is much cheaper than one for each change: closing it after a deletion waits for an
+/// RCU grace period (about 8 ms), which a process that only deletes cannot avoid.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: Socket,
+    seq: u32,
+}
+
+/// Requests are numbered from here, batches from 1: an answer to one is never taken for the other's.
+const FIRST_REQUEST: u32 = 0x8000_0000;
+
+/// How often a dump is begun again when the ruleset changed while it ran.
+const DUMP_ATTEMPTS: u32 = 64;
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is in the kernel (for a trial: would be).
+    Committed,
+    /// The ruleset is no longer the one the batch was made for; nothing was done.
+    Outdated,
+    /// Some messages were refused; nothing was done.
+    Refused(Vec<Refusal>),
+}
+
+impl Netlink {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Io`]. Whether it may be used turns out with the first request.
+    pub fn open() -> Result<Self, NetlinkError> {
+        Ok(Self { socket: Socket::open()?, seq: FIRST_REQUEST })
+    }
+
+    /// Sends a transaction in one `sendmsg` and waits for the proof of what became of it.
+    ///
+    /// # Errors
+    /// [`NetlinkError`] where nothing was sent or the answer can't be had; that of a commit whose
+    /// acknowledgement was lost is found out by the generation.
+    pub fn commit(&mut self, batch: &SealedBatch) -> Result<Outcome, NetlinkError> {
+        if batch.steps() == 0 {
+            return Ok(Outcome::Committed);
+        }
+        self.socket.send(batch.as_bytes(), "the transaction")?;
+        // `sendmsg` runs the whole transaction; the answers are there when it returns.
+        let mut refusals = Vec::new();
+        let (mut proved, mut lost) = (false, false);
+        loop {
+            let bytes = match self.socket.receive_now() {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break,
+                Err(error) if error.is_lost_answer() => {
+                    lost = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for message in Messages::new(bytes) {
+                let message = message.map_err(|_| NetlinkError::Malformed("the transaction".into()))?;
+                match (message.kind, message.errno()) {
+                    (NLMSG_ERROR, 0) => proved |= message.seq == batch.proof(),
+                    (NLMSG_ERROR, _) => refusals.push(message.refusal()),
+                    _ => {}
+                }
+            }
+        }
+        self.judge(batch, refusals, proved, lost)
+    }
+
+    fn judge(&mut self, batch: &SealedBatch, refusals: Vec<Refusal>, proved: bool, lost: bool) -> Result<Outcome, NetlinkError> {
+        let of_whole = |errno| refusals.iter().any(|refusal| SealedBatch::is_begin(refusal.seq) && refusal.errno == errno);
+        if of_whole(libc::ERESTART) {
+            return Ok(Outcome::Outdated);
+        }
+        if refusals.iter().any(|refusal| refusal.errno == libc::EPERM) {
+            return Err(NetlinkError::Denied);
+        }
+        if !refusals.is_empty() {
+            return Ok(Outcome::Refused(refusals));
+        }
+        if !batch.commits() || proved {
+            return Ok(Outcome::Committed);
+        }
+        // No refusal and no proof: the buffer overflowed, or the kernel dropped the batch.
+        let now = self.generation()?;
+        match batch.against() {
+            Some(before) if now.0 == before.0.wrapping_add(1) => Ok(Outcome::Committed),
+            Some(before) if now == before => Err(NetlinkError::Dropped),
+            _ => Err(NetlinkError::Unproved { lost }),
+        }
+    }
+
+    /// The present generation.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn generation(&mut self) -> Result<Generation, NetlinkError> {
+        let request = Request::generation();
+        let mut generation = None;
+        self.ask(&request, |message| {
+            if message.is_nftables(NFT_MSG_NEWGEN) {
+                generation = message.generation();
+            }
+            generation.is_some()
+        })?;
+        generation.map(Generation).ok_or(NetlinkError::Malformed(request.what))
+    }
+
+    /// Asks for all of something. `each` is called with every message and what was gathered so far;
+    /// if the ruleset changes meanwhile (`NLM_F_DUMP_INTR`), it begins again with a new `T`.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Busy`] if it kept changing.
+    pub fn dump<T: Default>(&mut self, request: &Request, mut each: impl FnMut(&mut T, Message<'_>)) -> Result<T, NetlinkError> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let mut gathered = T::default();
+            match self.dump_once(request, |message| each(&mut gathered, message)) {
+                Ok(true) => return Ok(gathered),
+                Ok(false) => tracing::debug!(what = request.what, "the ruleset changed during the dump"),
+                Err(error) if error.is_lost_answer() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(NetlinkError::Busy(request.what.clone()))
+    }
+
+    /// False if the dump was interrupted by a change.
+    fn dump_once(&mut self, request: &Request, mut each: impl FnMut(Message<'_>)) -> Result<bool, NetlinkError> {
+        debug_assert!(request.dump);
+        let mut whole = true;
+        let mut done = false;
+        let seq = self.send(request)?;
+        while !done {
+            for message in Messages::new(self.socket.receive(&request.what)?) {
+                let message = message.map_err(|_| NetlinkError::Malformed(request.what.clone()))?;
+                if message.seq != seq {
+                    continue;
+                }
+                whole &= message.flags & NLM_F_DUMP_INTR == 0;
+                match message.kind {
+                    NLMSG_DONE | NLMSG_ERROR => {
+                        done = true;
+                        match message.errno() {
+                            0 => {}
+                            libc::EINTR | libc::EAGAIN => whole = false,
+                            errno => return Err(NetlinkError::refused(&request.what, errno)),
+                        }
+                    }
+                    _ => each(message),
+                }
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Asks for one thing; `each` says when it has what it wants.
+    fn ask(&mut self, request: &Request, mut each: impl FnMut(Message<'_>) -> bool) -> Result<(), NetlinkError> {
+        let seq = self.send(request)?;
+        loop {
+            for message in Messages::new(self.socket.receive(&request.what)?) {
+                let message = message.map_err(|_| NetlinkError::Malformed(request.what.clone()))?;
+                if message.seq != seq {
+                    continue;
+                }
+                match message.kind {
+                    NLMSG_ERROR if message.errno() != 0 => return Err(NetlinkError::refused(&request.what, message.errno())),
+                    NLMSG_ERROR => return Ok(()),
+                    _ if each(message) => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, request: &Request) -> Result<u32, NetlinkError> {
+        self.seq = self.seq.wrapping_add(1) | FIRST_REQUEST;
+        let mut buf = request.buf.clone();
+        buf[8..12].copy_from_slice(&self.seq.to_ne_bytes());
+        self.socket.send(&buf, &request.what)?;
+        Ok(self.seq)
+    }
+
+    /// The number of the ipset of that name; `None` if there is none (or the kernel has no ipset).
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn set_index(&mut self, name: &str) -> Result<Option<u16>, NetlinkError> {
+        let mut index = None;
+        let asked = self.ask(&Request::set_by_name(name), |message| {
+            let attrs = Attrs::new(message.attributes()).flatten();
+            index = index.or(attrs.filter(|attr| attr.kind == IPSET_ATTR_INDEX).find_map(|attr| attr.payload.try_into().ok()));
+            false
+        });
+        Self::if_there(asked, index.map(u16::from_be_bytes))
+    }
+
+    /// The name of the ipset with that number; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn set_name(&mut self, index: u16) -> Result<Option<String>, NetlinkError> {
+        let mut name = None;
+        let asked = self.ask(&Request::set_by_index(index), |message| {
+            let mut attrs = Attrs::new(message.attributes()).flatten();
+            let found = attrs.find(|attr| attr.kind == IPSET_ATTR_SETNAME).and_then(|attr| string(attr.payload));
+            name = name.take().or(found.map(str::to_owned));
+            false
+        });
+        Self::if_there(asked, name)
+    }
+
+    fn if_there<T>(asked: Result<(), NetlinkError>, found: Option<T>) -> Result<Option<T>, NetlinkError> {
+        match asked {
+            Ok(()) => Ok(found),
+            Err(NetlinkError::Refused { errno: libc::ENOENT | libc::EINVAL, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

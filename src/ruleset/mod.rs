@@ -1,0 +1,227 @@
+//! What stands in the kernel, as values: chains, their rules with handles and counters, each rule
+//! read or marked foreign. Also which dialect the host's own iptables writes.
+
+mod dialect;
+mod parse;
+
+pub use dialect::detect as detect_dialect;
+
+use crate::{
+    extension::{Context, Sets},
+    message::Request,
+    model::{ChainName, Counters, Dialect, Family, Generation, Handle},
+    netlink::{Netlink, NetlinkError},
+    rule::{Reader, Reading, Rule},
+};
+
+/// The table `filter` of one family, as far as it was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruleset {
+    /// Its family.
+    pub family: Family,
+    /// The state that all of it is from.
+    pub generation: Generation,
+    /// All chains, built-in ones first, then by name, as iptables lists them.
+    pub chains: Vec<Chain>,
+    /// The ipsets that its rules name.
+    pub sets: Sets,
+}
+
+/// A chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain {
+    /// Its name.
+    pub name: ChainName,
+    /// Its handle.
+    pub handle: Handle,
+    /// Where it hangs, if a hook enters it.
+    pub hook: Option<Hook>,
+    /// How many jumps lead to it, and rules it has, as the kernel counts.
+    pub uses: u32,
+    /// Its rules in order; `None` where they were not asked for.
+    pub rules: Option<Vec<Entry>>,
+}
+
+/// How the kernel enters a base chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hook {
+    /// `NF_INET_…`
+    pub number: u32,
+    /// Lower comes earlier; iptables' filter chains have 0.
+    pub priority: i32,
+    /// Is the policy ACCEPT, not DROP?
+    pub accepts: bool,
+    /// Packets that met the policy; `None` where the chain does not count.
+    pub counters: Option<Counters>,
+}
+
+/// A rule in its chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its handle.
+    pub handle: Handle,
+    /// Its counters; `None` where it has none.
+    pub counters: Option<Counters>,
+    /// What it says.
+    pub reading: Reading,
+    /// Its expressions as they came (content of `NFTA_RULE_EXPRESSIONS`); only for foreign rules,
+    /// and for all where they were asked for.
+    pub raw: Option<Box<[u8]>>,
+    /// Its user data, if it has any.
+    pub userdata: Option<Box<[u8]>>,
+}
+
+impl Entry {
+    /// The rule, if it could be read.
+    pub fn rule(&self) -> Option<&Rule> {
+        match &self.reading {
+            Reading::Rule(rule) => Some(rule),
+            Reading::Foreign => None,
+        }
+    }
+}
+
+/// Whose rules to read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Which<'a> {
+    /// Nobody's: the chains alone.
+    None,
+    /// Those of one chain.
+    Of(&'a ChainName),
+    /// Those of these chains.
+    These(&'a [ChainName]),
+    /// All.
+    All,
+}
+
+impl Which<'_> {
+    fn includes(self, name: &ChainName) -> bool {
+        match self {
+            Which::None => false,
+            Which::Of(one) => one == name,
+            Which::These(some) => some.contains(name),
+            Which::All => true,
+        }
+    }
+}
+
+impl Ruleset {
+    /// Reads the chains, and the rules of some. All of it is from one generation: if the ruleset
+    /// changes meanwhile, it is read again.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn read(netlink: &mut Netlink, family: Family, which: Which<'_>) -> Result<Self, NetlinkError> {
+        Self::read_with(netlink, family, which, false)
+    }
+
+    /// The same, keeping every rule's expressions as they came.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn read_raw(netlink: &mut Netlink, family: Family, which: Which<'_>) -> Result<Self, NetlinkError> {
+        Self::read_with(netlink, family, which, true)
+    }
+
+    fn read_with(netlink: &mut Netlink, family: Family, which: Which<'_>, raw: bool) -> Result<Self, NetlinkError> {
+        const ATTEMPTS: u32 = 64;
+        let mut generation = netlink.generation()?;
+        for _ in 0..ATTEMPTS {
+            let mut ruleset = Self { family, generation, chains: read_chains(netlink, family)?, sets: Sets::default() };
+            for index in 0..ruleset.chains.len() {
+                if which.includes(&ruleset.chains[index].name) {
+                    ruleset.read_rules(netlink, index, raw)?;
+                }
+            }
+            let now = netlink.generation()?;
+            // With the chains alone there is one dump, which is whole in itself.
+            if now == generation || which == Which::None {
+                return Ok(ruleset);
+            }
+            generation = now;
+        }
+        Err(NetlinkError::Busy(format!("the table `{family} filter`")))
+    }
+
+    fn read_rules(&mut self, netlink: &mut Netlink, index: usize, keep_raw: bool) -> Result<(), NetlinkError> {
+        let (family, chain) = (self.family, &mut self.chains[index]);
+        let context = Context { family, dialect: Dialect::D, sets: &self.sets };
+        let mut reader = Reader::default();
+        let gone = |error: &NetlinkError| matches!(error, NetlinkError::Refused { errno: libc::ENOENT, .. });
+        let rules = netlink.dump(&Request::rules(family, &chain.name), |rules: &mut Vec<Entry>, message| {
+            rules.extend(parse::rule(message, &mut reader, context, keep_raw));
+        });
+        let mut rules = match rules {
+            Ok(rules) => rules,
+            // Removed since the chains were read: the generation will say so.
+            Err(error) if gone(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        self.name_sets(netlink, &mut rules, keep_raw)?;
+        self.chains[index].rules = Some(rules);
+        Ok(())
+    }
+
+    /// Rules hold the numbers of ipsets. Asks for the names of those that were met, and reads the
+    /// rules that have them again.
+    fn name_sets(&mut self, netlink: &mut Netlink, rules: &mut [Entry], keep_raw: bool) -> Result<(), NetlinkError> {
+        let mut again = Vec::new();
+        for (at, entry) in rules.iter().enumerate() {
+            let (Reading::Foreign, Some(raw)) = (&entry.reading, &entry.raw) else { continue };
+            for index in parse::sets_of(raw) {
+                if self.sets.name(index).is_none()
+                    && let Some(name) = netlink.set_name(index)?
+                {
+                    self.sets.push(index, name);
+                }
+                again.push(at);
+            }
+        }
+        let mut reader = Reader::default();
+        let context = Context { family: self.family, dialect: Dialect::D, sets: &self.sets };
+        for at in again {
+            let entry = &mut rules[at];
+            let Some(raw) = &entry.raw else { continue };
+            (entry.reading, _) = reader.read(raw, entry.userdata.as_deref(), context);
+            if !keep_raw && entry.rule().is_some() {
+                entry.raw = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain of that name.
+    pub fn chain(&self, name: &str) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.name.as_str() == name)
+    }
+
+    /// Is there nothing at all, not even the table?
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty()
+    }
+}
+
+impl Chain {
+    /// Its rules; none where they were not read.
+    pub fn rules(&self) -> &[Entry] {
+        self.rules.as_deref().unwrap_or_default()
+    }
+}
+
+fn read_chains(netlink: &mut Netlink, family: Family) -> Result<Vec<Chain>, NetlinkError> {
+    let mut chains: Vec<Chain> =
+        netlink.dump(&Request::chains(family), |chains: &mut Vec<Chain>, message| chains.extend(parse::chain(message)))?;
+    chains.sort_by(|a, b| {
+        let key = |chain: &Chain| (chain.hook.is_none(), chain.hook.map(|hook| hook.number));
+        key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+    });
+    Ok(chains)
+}
+
+/// Is there a table of that name?
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn has_table(netlink: &mut Netlink, family: Family, name: &str) -> Result<bool, NetlinkError> {
+    netlink.dump(&Request::tables(family), |found: &mut bool, message| *found |= parse::table_name(message) == Some(name))
+}
