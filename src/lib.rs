@@ -21,16 +21,24 @@
 //! | `message` | nfnetlink messages as bytes: batches, requests, answers; no sockets |
 //! | `netlink` | the only socket: commit, dump; moves bytes |
 //! | `ruleset` | what stands in the kernel, as values; which dialect the host's iptables writes |
+//! | `save` | the text of iptables-save, read and written |
+//! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
+//! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER` |
+//! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
 
+pub mod apply;
 pub mod attr;
+pub mod docker;
 pub mod expr;
 pub mod extension;
 pub mod matches;
 pub mod message;
 pub mod model;
 pub mod netlink;
+pub mod plan;
 pub mod rule;
 pub mod ruleset;
+pub mod save;
 pub mod syntax;
 pub mod targets;
 pub mod uapi;

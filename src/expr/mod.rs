@@ -156,6 +156,16 @@ pub fn read_all<'a>(list: &'a [u8], out: &mut Vec<Expr<'a>>) -> Result<(), Malfo
     Ok(())
 }
 
+/// Copies the content of `NFTA_RULE_EXPRESSIONS` as it came, but for the counters, which become 0.
+pub fn copy_zeroed(list: &[u8], w: &mut Writer<'_>) {
+    for Attr { payload, .. } in Attrs::new(list).flatten() {
+        match Expr::read(payload) {
+            Ok(Expr::Counter(_)) => Expr::Counter(Counter::default()).write(w),
+            _ => w.bytes(NFTA_LIST_ELEM, payload),
+        }
+    }
+}
+
 impl fmt::Display for Expr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -56,6 +56,11 @@ impl ChainName {
         }
     }
 
+    /// `FORWARD`.
+    pub fn forward() -> Self {
+        Self("FORWARD".into())
+    }
+
     /// `DOCKER-USER`.
     pub fn docker_user() -> Self {
         Self(super::DOCKER_USER.into())

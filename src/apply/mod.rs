@@ -1,0 +1,192 @@
+//! Plans to the kernel: encode, commit, and if the ruleset changed meanwhile, plan anew. What is
+//! refused is traced back to the step, the part of the rule, and the reason.
+
+mod refusal;
+
+pub use refusal::{Explained, RefusedStep};
+
+use crate::{
+    extension::{Context, Sets},
+    message::{Batch, SealedBatch},
+    model::{Dialect, Family},
+    netlink::{Netlink, NetlinkError, Outcome},
+    plan::{Plan, PlanError, Step},
+    rule::LinearizeError,
+    ruleset::{Ruleset, detect_dialect},
+};
+
+/// How often a plan is made anew because somebody else changed the ruleset meanwhile.
+pub const ATTEMPTS: u32 = 100;
+
+/// Why a change was not made. The ruleset is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// There is no way to do what was asked for.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Some steps were refused.
+    #[error("the kernel refused {} of {steps} changes; nothing was changed", refused.len())]
+    Refused {
+        /// Those.
+        refused: Vec<RefusedStep>,
+        /// Of how many.
+        steps: usize,
+    },
+    /// The ruleset changed at every attempt.
+    #[error("the ruleset was changed by others {ATTEMPTS} times while this was tried; nothing was changed")]
+    Contended,
+    /// A rule holds more than a netlink attribute can.
+    #[error("the rule is too long for the kernel")]
+    TooLong {
+        /// Its step.
+        step: usize,
+    },
+    /// A rule can't be written.
+    #[error("{error}")]
+    Linearize {
+        /// Its step.
+        step: usize,
+        /// Why.
+        error: LinearizeError,
+    },
+    /// netlink itself.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// How rules are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// This dialect; `None` for that of the host's own iptables.
+    pub dialect: Option<Dialect>,
+    /// Have the kernel check everything, and change nothing.
+    pub dry_run: bool,
+}
+
+/// Makes a plan, and commits it on the very ruleset that it was made on: if that changed meanwhile,
+/// `plan` is called again.
+///
+/// # Errors
+/// [`ApplyError`]; with any but a lost acknowledgement ([`NetlinkError::Unproved`]) the ruleset is
+/// as it was.
+pub fn transact(
+    netlink: &mut Netlink,
+    options: Options,
+    mut plan: impl FnMut(&mut Netlink) -> Result<Plan, ApplyError>,
+) -> Result<Plan, ApplyError> {
+    let mut writer = Writer::default();
+    for attempt in 0..ATTEMPTS {
+        let plan = plan(netlink)?;
+        if plan.is_empty() {
+            return Ok(plan);
+        }
+        let batch = writer.encode(netlink, &plan, options)?;
+        let outcome = netlink.commit(&batch)?;
+        match outcome {
+            Outcome::Committed => {
+                tracing::info!(steps = plan.steps.len(), attempt, dry_run = options.dry_run, "committed");
+                return Ok(plan);
+            }
+            Outcome::Outdated => tracing::warn!(attempt, "the ruleset was changed by somebody else; planning anew"),
+            Outcome::Refused(refusals) => {
+                let contexts = |family| writer.context(family);
+                return Err(ApplyError::Refused { refused: refusal::trace(&refusals, &batch, &plan, contexts), steps: plan.steps.len() });
+            }
+        }
+        writer.buffer = batch.into_buffer();
+    }
+    Err(ApplyError::Contended)
+}
+
+/// Encodes plans; keeps what it found out about the host, and its buffer.
+#[derive(Debug)]
+struct Writer {
+    dialects: [Option<Dialect>; 2],
+    sets: Sets,
+    buffer: Vec<u8>,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self { dialects: [None; 2], sets: Sets::default(), buffer: Vec::new() }
+    }
+}
+
+impl Writer {
+    fn context(&self, family: Family) -> Context<'_> {
+        let dialect = self.dialects[family as usize].unwrap_or(Dialect::Portable);
+        Context { family, dialect, sets: &self.sets }
+    }
+
+    fn encode(&mut self, netlink: &mut Netlink, plan: &Plan, options: Options) -> Result<SealedBatch, ApplyError> {
+        for family in Family::BOTH {
+            let writes = |step: &Step| step.family() == family && matches!(step, Step::Rule(_) | Step::Forward(_));
+            if self.dialects[family as usize].is_none() && plan.steps.iter().any(writes) {
+                self.dialects[family as usize] = Some(match options.dialect {
+                    Some(dialect) => dialect,
+                    None => host_dialect(netlink, family)?,
+                });
+            }
+        }
+        loop {
+            match self.try_encode(plan, options.dry_run) {
+                Err(ApplyError::Linearize { step, error: LinearizeError::NoSuchSet(name) }) => match netlink.set_index(&name)? {
+                    Some(index) => self.sets.push(index, name),
+                    None => return Err(ApplyError::Linearize { step, error: LinearizeError::NoSuchSet(name) }),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    fn try_encode(&mut self, plan: &Plan, dry_run: bool) -> Result<SealedBatch, ApplyError> {
+        let mut batch = Batch::with_buffer(plan.against, std::mem::take(&mut self.buffer));
+        for (index, step) in plan.steps.iter().enumerate() {
+            match step {
+                Step::Table(family) => batch.new_table(*family),
+                Step::Forward(family) => {
+                    let counters = self.context(*family).dialect == Dialect::D;
+                    batch.new_forward_chain(*family, counters)
+                }
+                Step::NewChain(family, chain) => batch.new_chain(*family, chain),
+                Step::DeleteChain(family, chain) => batch.delete_chain(*family, chain),
+                Step::RenameChain { family, handle, to, .. } => batch.rename_chain(*family, *handle, to),
+                Step::DeleteRule { family, chain, handle } => batch.delete_rule(*family, chain, *handle),
+                Step::Flush(family, chain) => batch.flush_chain(*family, chain),
+                Step::Zero { family, chain, handle, raw, compat } => {
+                    let place = crate::message::Place::Replacing(*handle);
+                    batch.rule(*family, chain, place, *compat, |w| crate::expr::copy_zeroed(raw, w))
+                }
+                Step::Rule(add) => {
+                    let context = self.context(add.family);
+                    let mut result = Ok(());
+                    let step = batch.rule(add.family, &add.chain, add.place, add.rule.compat(), |w| {
+                        result = add.rule.linearize(context, add.counters, w);
+                    });
+                    result.map_err(|error| ApplyError::Linearize { step: index, error })?;
+                    step
+                }
+            };
+        }
+        let sealed = if dry_run { batch.seal_dry() } else { batch.seal() };
+        sealed.map_err(|step| ApplyError::TooLong { step: step as usize })
+    }
+}
+
+/// What the host's own iptables writes; it is the same for both families, and may have left its
+/// traces in one alone.
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn host_dialect(netlink: &mut Netlink, family: Family) -> Result<Dialect, NetlinkError> {
+    let mut dialect = Dialect::Portable;
+    for family in [family, if family == Family::Ip { Family::Ip6 } else { Family::Ip }] {
+        let ruleset = Ruleset::read(netlink, family, crate::ruleset::Which::None)?;
+        dialect = detect_dialect(netlink, &ruleset)?;
+        if dialect != Dialect::Portable {
+            break;
+        }
+    }
+    tracing::debug!(?dialect, "the dialect to write");
+    Ok(dialect)
+}

@@ -1,0 +1,154 @@
+//! From an errno and an offset to words.
+
+use std::io;
+
+use crate::{
+    extension::Context,
+    message::{Refusal, SealedBatch},
+    model::Family,
+    plan::{Plan, Step},
+    rule::Origin,
+    targets::Target,
+};
+
+/// A step that the kernel did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedStep {
+    /// Its number in the plan; `None` if the transaction as a whole was refused.
+    pub step: Option<usize>,
+    /// The step as the command that would do it.
+    pub text: String,
+    /// The line it came from.
+    pub line: Option<usize>,
+    /// The part of the rule that is meant.
+    pub origin: Option<Origin>,
+    /// Why.
+    pub errno: i32,
+    /// Why, in words, and what to do.
+    pub explained: Explained,
+}
+
+/// A reason and its cure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Why, with the errno's name.
+    pub reason: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// The steps that were refused. An error that the kernel finds only when it looks at the whole table
+/// is reported for the culprit and for every later step: of those only the first is kept.
+pub(super) fn trace<'c>(
+    refusals: &[Refusal],
+    batch: &SealedBatch,
+    plan: &Plan,
+    context: impl Fn(Family) -> Context<'c>,
+) -> Vec<RefusedStep> {
+    let mut out = Vec::new();
+    let mut whole_table_seen = false;
+    for refusal in refusals {
+        let step = batch.step(refusal.seq);
+        if refusal.offset.is_none() && std::mem::replace(&mut whole_table_seen, true) {
+            continue;
+        }
+        let Some((number, step)) = step.and_then(|number| Some((number, plan.steps.get(number as usize)?))) else {
+            let reason = format!("{} ({})", io::Error::from_raw_os_error(refusal.errno), name(refusal.errno));
+            let explained = Explained { reason, hint: None };
+            let text = "the transaction".to_owned();
+            out.push(RefusedStep { step: None, text, line: None, origin: None, errno: refusal.errno, explained });
+            continue;
+        };
+        let (mut origin, mut line) = (None, None);
+        if let Step::Rule(add) = step {
+            line = add.line;
+            let index = refusal.offset.and_then(|offset| batch.expression_at(number, offset));
+            origin = index.and_then(|index| add.rule.origin(context(add.family), index));
+        }
+        out.push(RefusedStep {
+            step: Some(number as usize),
+            text: step.to_string(),
+            line,
+            origin,
+            errno: refusal.errno,
+            explained: explain(step, origin, refusal),
+        });
+    }
+    out
+}
+
+fn explain(step: &Step, origin: Option<Origin>, refusal: &Refusal) -> Explained {
+    let errno = refusal.errno;
+    let with = |reason: String, hint: &str| Explained {
+        reason: format!("{reason} ({})", name(errno)),
+        hint: (!hint.is_empty()).then(|| hint.to_owned()),
+    };
+    if let Some(text) = &refusal.text {
+        return with(text.clone(), "");
+    }
+    match (step, origin, errno) {
+        (Step::Rule(add), Some(Origin::Match(index)), libc::ENOENT) => {
+            let name = add.rule.matches.get(index).map_or("", |one| one.name());
+            with(
+                format!("this kernel has no match `{name}`"),
+                &format!("CONFIG_NETFILTER_XT_MATCH_{} is not built, or its module can't be loaded here", name.to_uppercase()),
+            )
+        }
+        (Step::Rule(add), Some(Origin::Target), libc::ENOENT) => match &add.rule.target {
+            Some(Target::Jump(chain) | Target::Goto(chain)) => {
+                with(format!("there is no chain `{chain}`"), &format!("make it first: `-N {chain}`"))
+            }
+            target => {
+                let name = target.as_ref().map_or("", Target::name);
+                with(
+                    format!("this kernel has no target `{name}`"),
+                    &format!("CONFIG_NETFILTER_XT_TARGET_{name} is not built, or its module can't be loaded here"),
+                )
+            }
+        },
+        (_, Some(Origin::Target), libc::EOPNOTSUPP) => with("nothing can jump to a built-in chain".into(), ""),
+        (_, Some(_), libc::EINVAL) => with(
+            "the kernel does not take this here".into(),
+            "it may not fit the protocol (`-p`) or the chain; the kernel's log (dmesg) often says more",
+        ),
+        (Step::Rule(_), None, libc::EINVAL) => with(
+            "the kernel does not take this rule in a chain that packets reach from FORWARD".into(),
+            "some matches and targets work only for the host's own packets (INPUT, OUTPUT)",
+        ),
+        (Step::Rule(_), _, libc::EMLINK | libc::ELOOP) => with("the jump makes a loop".into(), ""),
+        (Step::NewChain(_, chain), _, libc::EEXIST) => with(format!("chain `{chain}` exists already"), ""),
+        (Step::DeleteChain(_, chain), _, libc::EBUSY) => with(format!("`{chain}` has rules, or a jump leads to it"), "remove those first"),
+        (Step::Table(_) | Step::Forward(_), _, libc::EOPNOTSUPP) => {
+            with("this kernel has no nf_tables for this family".into(), "CONFIG_NF_TABLES is not built, or its module can't be loaded here")
+        }
+        _ => with(io::Error::from_raw_os_error(errno).to_string().split(" (os error").next().unwrap_or_default().to_owned(), ""),
+    }
+}
+
+/// An errno's name as `errno.h` has it, as far as netfilter uses it.
+fn name(errno: i32) -> String {
+    let known = match errno {
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::E2BIG => "E2BIG",
+        libc::EAGAIN => "EAGAIN",
+        libc::ENOMEM => "ENOMEM",
+        libc::EBUSY => "EBUSY",
+        libc::EEXIST => "EEXIST",
+        libc::EINVAL => "EINVAL",
+        libc::EMFILE => "EMFILE",
+        libc::EFBIG => "EFBIG",
+        libc::ENOSPC => "ENOSPC",
+        libc::EMLINK => "EMLINK",
+        libc::ERANGE => "ERANGE",
+        libc::ELOOP => "ELOOP",
+        libc::ENODATA => "ENODATA",
+        libc::EOVERFLOW => "EOVERFLOW",
+        libc::EOPNOTSUPP => "EOPNOTSUPP",
+        libc::EPROTONOSUPPORT => "EPROTONOSUPPORT",
+        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
+        libc::ERESTART => "ERESTART",
+        other => return format!("errno {other}"),
+    };
+    known.to_owned()
+}

@@ -1,0 +1,64 @@
+//! What Docker has on this host: which firewall backend its rules are in, and whether packets reach
+//! `DOCKER-USER`.
+
+use crate::{
+    model::{DOCKER_USER, Family},
+    netlink::{Netlink, NetlinkError},
+    rule::Rule,
+    ruleset::{Ruleset, has_table},
+    targets::Target,
+};
+
+/// The table of Docker's nftables backend (engine 29).
+const BRIDGES: &str = "docker-bridges";
+
+/// Does legacy iptables filter here, so that rules in nf_tables' `DOCKER-USER` are never asked?
+///
+/// `/proc/net/ip_tables_names` lists the tables of legacy iptables in this network namespace; only
+/// root may read it. The namespace is that of the calling thread.
+pub fn legacy(family: Family) -> bool {
+    let names = match family {
+        Family::Ip => "/proc/thread-self/net/ip_tables_names",
+        Family::Ip6 => "/proc/thread-self/net/ip6_tables_names",
+    };
+    std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == crate::model::TABLE))
+}
+
+/// Does Docker use its nftables backend here? Then drops in `DOCKER-USER` work, but accepts are not
+/// final: Docker's own table is asked as well.
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn nftables_backend(netlink: &mut Netlink) -> Result<bool, NetlinkError> {
+    Ok(has_table(netlink, Family::Ip, BRIDGES)? || has_table(netlink, Family::Ip6, BRIDGES)?)
+}
+
+/// How packets get to `DOCKER-USER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jump {
+    /// There is no such chain.
+    NoChain,
+    /// The chain is there, but FORWARD does not lead to it: no packet is asked.
+    Missing,
+    /// FORWARD leads to it first of all.
+    First,
+    /// FORWARD leads to it as the rule with this number (from 1); rules before it may have decided.
+    At(usize),
+}
+
+/// Finds the jump; needs the rules of `FORWARD`.
+pub fn jump(ruleset: &Ruleset) -> Jump {
+    if ruleset.chain(DOCKER_USER).is_none() {
+        return Jump::NoChain;
+    }
+    let rules = ruleset.chain("FORWARD").map(|chain| chain.rules()).unwrap_or_default();
+    let leads = |rule: &Rule| {
+        let everything = rule.base.is_empty() && rule.matches.is_empty();
+        everything && matches!(&rule.target, Some(Target::Jump(to) | Target::Goto(to)) if to.as_str() == DOCKER_USER)
+    };
+    match rules.iter().position(|entry| entry.rule().is_some_and(leads)) {
+        None => Jump::Missing,
+        Some(0) => Jump::First,
+        Some(index) => Jump::At(index + 1),
+    }
+}

@@ -1,0 +1,234 @@
+//! What to change, decided from what was observed and what is desired. Pure: no socket, no clock.
+//! `Display` is the dry run.
+
+mod commands;
+mod create;
+mod restore;
+
+pub use commands::{
+    Position, append, check, delete_chain, delete_handle, delete_number, delete_rule, find, flush, insert, new_chain, rename_chain,
+    replace, zero,
+};
+pub use create::ensure_chain;
+pub use restore::{kept_of_others, restore};
+
+use std::fmt;
+
+use crate::{
+    message::Place,
+    model::{ChainName, Counters, Family, Generation, Handle},
+    rule::Rule,
+};
+
+/// Steps that lead from the ruleset of one generation to another: one transaction.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// The state that it was made on.
+    pub against: Option<Generation>,
+}
+
+/// One message of the transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Makes the table `filter`.
+    Table(Family),
+    /// Makes the chain `FORWARD` as iptables makes it.
+    Forward(Family),
+    /// Makes a user chain.
+    NewChain(Family, ChainName),
+    /// Removes an empty chain.
+    DeleteChain(Family, ChainName),
+    /// Gives a chain another name.
+    RenameChain {
+        /// Its family.
+        family: Family,
+        /// Its handle.
+        handle: Handle,
+        /// Its name before.
+        from: ChainName,
+        /// Its name afterwards.
+        to: ChainName,
+    },
+    /// Adds a rule.
+    Rule(Box<AddRule>),
+    /// Removes a rule.
+    DeleteRule {
+        /// Its family.
+        family: Family,
+        /// Its chain.
+        chain: ChainName,
+        /// Its handle.
+        handle: Handle,
+    },
+    /// Removes all rules of a chain.
+    Flush(Family, ChainName),
+    /// Sets a rule's counters to 0 and leaves its expressions, given as they came, as they are.
+    Zero {
+        /// Its family.
+        family: Family,
+        /// Its chain.
+        chain: ChainName,
+        /// Its handle.
+        handle: Handle,
+        /// Content of `NFTA_RULE_EXPRESSIONS`.
+        raw: Box<[u8]>,
+        /// What xt extensions check against.
+        compat: (u8, bool),
+    },
+}
+
+/// A rule to be added.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddRule {
+    /// Its family.
+    pub family: Family,
+    /// Its chain.
+    pub chain: ChainName,
+    /// Where in the chain.
+    pub place: Place,
+    /// The rule.
+    pub rule: Rule,
+    /// What its counters begin with.
+    pub counters: Counters,
+    /// Which line of the input it came from, counted from 0; `None` if no line said it.
+    pub line: Option<usize>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The chain is not there.
+    #[error("there is no chain `{chain}` in `{family} filter`")]
+    NoChain {
+        /// Its family.
+        family: Family,
+        /// Its name.
+        chain: ChainName,
+    },
+    /// A chain of that name is there.
+    #[error("chain `{chain}` exists already")]
+    ChainExists {
+        /// Its name.
+        chain: ChainName,
+    },
+    /// The chain is somebody else's.
+    #[error("{}", not_ours(chain))]
+    NotOurs {
+        /// Its name.
+        chain: ChainName,
+    },
+    /// No rule has that number.
+    #[error("`{chain}` has no rule number {number}; it has {len}")]
+    NoNumber {
+        /// The chain.
+        chain: ChainName,
+        /// The number asked for.
+        number: usize,
+        /// How many rules there are.
+        len: usize,
+    },
+    /// No rule has that handle.
+    #[error("no rule in `{chain}` has the handle {handle}")]
+    NoHandle {
+        /// The chain.
+        chain: ChainName,
+        /// The handle asked for.
+        handle: Handle,
+    },
+    /// No rule is as described.
+    #[error("Bad rule (does a matching rule exist in that chain?)")]
+    NoRule,
+    /// The rule can't be read, so it is not edited.
+    #[error("rule number {number} of `{chain}` is not one that dockgate can read, and is left alone")]
+    Foreign {
+        /// The chain.
+        chain: ChainName,
+        /// Its number.
+        number: usize,
+        /// Its handle.
+        handle: Handle,
+    },
+    /// `FORWARD` hangs where iptables' would not, so nothing can be built on it.
+    #[error("`{family} filter` has a chain FORWARD that is not iptables' (other hook or priority); Docker would not start either")]
+    StrangeForward {
+        /// Its family.
+        family: Family,
+    },
+}
+
+fn not_ours(chain: &ChainName) -> String {
+    if chain.is_builtin() {
+        format!("`{chain}` is a built-in chain, which Docker and the host's firewall write; dockgate writes DOCKER-USER and user chains")
+    } else {
+        format!("`{chain}` is Docker's own chain: it is rewritten whenever Docker starts; rules of yours belong in DOCKER-USER")
+    }
+}
+
+impl Plan {
+    /// Nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The families it touches.
+    pub fn families(&self) -> impl Iterator<Item = Family> {
+        Family::BOTH.into_iter().filter(|family| self.steps.iter().any(|step| step.family() == *family))
+    }
+}
+
+impl Step {
+    /// The family of its table.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Table(family) | Self::Forward(family) => *family,
+            Self::NewChain(family, _) | Self::DeleteChain(family, _) | Self::Flush(family, _) => *family,
+            Self::RenameChain { family, .. } | Self::DeleteRule { family, .. } | Self::Zero { family, .. } => *family,
+            Self::Rule(add) => add.family,
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// A line for each step, as the command that would do it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = self.family().command();
+        match self {
+            Self::Table(family) => write!(f, "nft add table {family} filter"),
+            Self::Forward(family) => {
+                write!(f, "nft add chain {family} filter FORWARD {{ type filter hook forward priority 0; policy accept; }}")
+            }
+            Self::NewChain(_, chain) => write!(f, "{command} -N {chain}"),
+            Self::DeleteChain(_, chain) => write!(f, "{command} -X {chain}"),
+            Self::RenameChain { from, to, .. } => write!(f, "{command} -E {from} {to}"),
+            Self::Flush(_, chain) => write!(f, "{command} -F {chain}"),
+            Self::DeleteRule { chain, handle, .. } => write!(f, "{command} -D {chain} --handle {handle}"),
+            Self::Zero { chain, handle, .. } => write!(f, "{command} -Z {chain} --handle {handle}"),
+            Self::Rule(add) => {
+                let AddRule { chain, rule, .. } = add.as_ref();
+                match add.place {
+                    Place::Last => write!(f, "{command} -A {chain}")?,
+                    Place::First => write!(f, "{command} -I {chain}")?,
+                    Place::Before(handle) => write!(f, "{command} -I {chain} --before {handle}")?,
+                    Place::After(handle) => write!(f, "{command} -I {chain} --after {handle}")?,
+                    Place::AfterStep(_) => write!(f, "{command} -I {chain} --next")?,
+                    Place::Replacing(handle) => write!(f, "{command} -R {chain} --handle {handle}")?,
+                }
+                if add.counters != Counters::default() {
+                    write!(f, " -c {} {}", add.counters.packets, add.counters.bytes)?;
+                }
+                match rule.to_string().as_str() {
+                    "" => Ok(()),
+                    text => write!(f, " {text}"),
+                }
+            }
+        }
+    }
+}
