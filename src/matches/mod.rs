@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+mod icmp_type;
+mod marks;
 mod ports;
 
 use crate::{
@@ -84,5 +86,13 @@ macro_rules! match_extensions {
 
 match_extensions! {
     comment::Comment,
+    connmark::Connmark,
+    icmp::Icmp,
+    icmp6::Icmp6,
+    iprange::Iprange,
+    length::Length,
+    mark::Mark,
+    multiport::Multiport,
     tcp::Tcp,
+    udp::Udp,
 }

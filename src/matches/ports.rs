@@ -87,21 +87,28 @@ impl Ports {
 
     /// Reads a native test of ports, if one is here and does not clash with what was read before.
     pub fn take(&mut self, cursor: &mut Cursor<'_, '_>) -> bool {
-        let Some(read) = cursor.take_condition(read_native) else { return false };
-        self.merge(&read)
+        cursor.take_condition(|condition| read_native(condition).filter(|read| self.merge(read))).is_some()
     }
 
-    /// The four numbers of an xt struct in host order, and which are inverted.
-    pub fn to_xt(self) -> ([u16; 4], bool, bool) {
-        let (source, inverted_source) = self.source.map_or((ANY, false), |test| (test.value, test.negated));
-        let (destination, inverted_destination) = self.destination.map_or((ANY, false), |test| (test.value, test.negated));
-        ([source.0, source.1, destination.0, destination.1], inverted_source, inverted_destination)
+    /// How `struct xt_tcp` and `struct xt_udp` begin (`spts[2]`, `dpts[2]`), and their `invflags`.
+    pub fn to_xt(self) -> ([u8; 8], u8) {
+        let any = Test::is(ANY);
+        let (source, destination) = (self.source.unwrap_or(any), self.destination.unwrap_or(any));
+        let mut bytes = [0; 8];
+        let numbers = [source.value.0, source.value.1, destination.value.0, destination.value.1];
+        for (slot, port) in bytes.chunks_exact_mut(2).zip(numbers) {
+            slot.copy_from_slice(&port.to_ne_bytes());
+        }
+        (bytes, u8::from(source.negated) | u8::from(destination.negated) << 1)
     }
 
-    /// From the four numbers of an xt struct.
-    pub fn from_xt(ports: [u16; 4], inverted_source: bool, inverted_destination: bool) -> Self {
-        let test = |value, negated: bool| (negated || value != ANY).then_some(Test { negated, value });
-        Self { source: test((ports[0], ports[1]), inverted_source), destination: test((ports[2], ports[3]), inverted_destination) }
+    /// From those; other bits of `invflags` are not looked at.
+    pub fn from_xt([a, b, c, d, e, f, g, h]: [u8; 8], invflags: u8) -> Self {
+        let test = |low, high, bit| {
+            let (negated, value) = (invflags & bit != 0, (u16::from_ne_bytes(low), u16::from_ne_bytes(high)));
+            (negated || value != ANY).then_some(Test { negated, value })
+        };
+        Self { source: test([a, b], [c, d], 1), destination: test([e, f], [g, h], 2) }
     }
 
     /// Does some test say that no port is right, so that only the xt extension writes it in every

@@ -90,22 +90,18 @@ impl Extension for Tcp {
     }
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
-        if let Some(info) = cursor.take_match(Self::NAME, 0) {
-            return Self::from_xt(info);
-        }
         if !cursor.is_protocol(Protocol::TCP) {
             return None;
+        }
+        if let Some(info) = cursor.take_match(Self::NAME, 0) {
+            return Self::from_xt(info);
         }
         let mut tcp = Self::default();
         loop {
             if tcp.flags.is_none() && let Some(flags) = cursor.take_condition(read_flags) {
                 tcp.flags = Some(flags);
-            } else {
-                let mut ahead = cursor.clone();
-                if !tcp.ports.take(&mut ahead) {
-                    break;
-                }
-                *cursor = ahead;
+            } else if !tcp.ports.take(cursor) {
+                break;
             }
         }
         (tcp != Self::default()).then_some(tcp)
@@ -136,11 +132,10 @@ impl Extension for Tcp {
 impl Tcp {
     fn to_xt(&self) -> [u8; 16] {
         // struct xt_tcp: spts[2], dpts[2], option, flg_mask, flg_cmp, invflags
-        let ([s0, s1, d0, d1], inverted_source, inverted_destination) = self.ports.to_xt();
         let mut info = [0; 16];
-        for (at, port) in [s0, s1, d0, d1].into_iter().enumerate() {
-            info[2 * at..2 * at + 2].copy_from_slice(&port.to_ne_bytes());
-        }
+        let (ports, invflags) = self.ports.to_xt();
+        info[..8].copy_from_slice(&ports);
+        info[11] = invflags;
         let negated = |test: bool, bit: u8| if test { bit } else { 0 };
         if let Some(option) = self.option {
             info[8] = option.value;
@@ -150,15 +145,14 @@ impl Tcp {
             (info[9], info[10]) = flags.value;
             info[11] |= negated(flags.negated, 4);
         }
-        info[11] |= negated(inverted_source, 1) | negated(inverted_destination, 2);
         info
     }
 
     fn from_xt(info: &[u8; 16]) -> Option<Self> {
-        let port = |at: usize| u16::from_ne_bytes([info[at], info[at + 1]]);
+        let (ports, _) = info.split_first_chunk()?;
         let inverted = |bit| info[11] & bit != 0;
         let tcp = Self {
-            ports: Ports::from_xt([port(0), port(2), port(4), port(6)], inverted(1), inverted(2)),
+            ports: Ports::from_xt(*ports, info[11]),
             flags: (info[9] != 0 || inverted(4)).then_some(Test { negated: inverted(4), value: (info[9], info[10]) }),
             option: (info[8] != 0 || inverted(8)).then_some(Test { negated: inverted(8), value: info[8] }),
         };

@@ -1,5 +1,7 @@
 //! Numbers as iptables reads them, for the words behind options.
 
+use std::fmt::Display;
+
 use super::{SyntaxError, Word};
 
 /// A number in decimal, `0x…` or (with a leading 0) octal, at most `max`.
@@ -61,8 +63,17 @@ pub fn port_range(word: &Word<'_>) -> Result<(u16, u16), SyntaxError> {
     };
     let low = if low.is_empty() { 0 } else { port(word, low)? };
     let high = if high.is_empty() { u16::MAX } else { port(word, high)? };
+    ordered(word, low, high, ':')
+}
+
+/// The two ends of a range, `between` which stands that character.
+///
+/// # Errors
+/// At the word, if the low end is not the lower one.
+pub fn ordered<T: PartialOrd + Display>(word: &Word<'_>, low: T, high: T, between: char) -> Result<(T, T), SyntaxError> {
     if low > high {
-        return Err(word.error(format!("the range runs backwards: {low} is more than {high}")).hint(format!("write {high}:{low}")));
+        let error = word.error(format!("the range runs backwards: {low} is more than {high}"));
+        return Err(error.hint(format!("write {high}{between}{low}")));
     }
     Ok((low, high))
 }
