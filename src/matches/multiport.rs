@@ -43,6 +43,7 @@ impl Extension for Multiport {
         Example::ok("-p udp -m multiport ! --destination-ports 53 -j DROP", "-p udp -m multiport ! --dports 53 -j DROP"),
         Example::ok("-p sctp -m multiport --source-ports 1:2,5 -j DROP", "-p sctp -m multiport --sports 1:2,5 -j DROP"),
         Example::same("-p dccp -m multiport ! --ports 0:1023,65535 -j DROP"),
+        Example::ok("-p tcp -m multiport --dport 80 -j DROP", "-p tcp -m multiport --dports 80 -j DROP"),
         Example::same("-p udplite -m multiport --sports 1 -m multiport --dports 2 -j DROP"),
         Example::same("-p tcp -m multiport --ports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15 -j DROP"),
         Example::fails("-p tcp -m multiport -j DROP", "needs `--sports`, `--dports` or `--ports`"),

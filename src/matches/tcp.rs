@@ -45,6 +45,8 @@ impl Extension for Tcp {
         Example::ok("-p tcp --tcp-option 8 --dport 1:5 -j DROP", "-p tcp -m tcp --dport 1:5 --tcp-option 8 -j DROP"),
         Example::ok("-p tcp --dport 0:65535 -j DROP", "-p tcp -m tcp -j DROP"),
         Example::same("-p tcp -m tcp ! --dport 0:65535 -j DROP"),
+        Example::ok("-p tcp --tcp-f SYN SYN --dp 80 -j DROP", "-p tcp -m tcp --dport 80 --tcp-flags SYN SYN -j DROP"),
+        Example::fails("-p tcp --tcp SYN SYN -j DROP", "there is no option `--tcp`"),
         Example::fails("-p udp -m tcp --dport 80 -j DROP", "needs `-p tcp`"),
         Example::fails("-p tcp --dport 70000 -j DROP", "`70000` is not a port: those go from 0 to 65535"),
         Example::fails("-p tcp --dport 80 --dport 81 -j DROP", "`--dport` can be given once only"),

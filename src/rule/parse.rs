@@ -335,20 +335,30 @@ impl<'a> Parser<'a> {
     }
 
     fn long(&mut self, name: &str, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
-        let taker = self.find_option(&|spec: &OptionSpec| spec.is_called(name)).or_else(|| {
+        if self.named(name).is_none() {
             self.load_protocols_match(name, &span);
-            self.find_option(&|spec: &OptionSpec| spec.is_called(name))
-        });
-        if let Some((to, spec)) = taker {
-            return self.give(to, spec, span, tokens);
         }
-        let begins = |long: &str| long.starts_with(name);
-        let own: Vec<char> = LONG.iter().filter(|(long, _)| begins(long)).map(|&(_, letter)| letter).collect();
-        let theirs = self.find_option(&|spec: &OptionSpec| begins(spec.name) || spec.aliases.iter().any(|alias| begins(alias)));
-        match (own.as_slice(), theirs) {
-            ([letter], None) => self.token(Token::Letter(*letter, span), tokens),
-            ([], Some((to, spec))) => self.give(to, spec, span, tokens),
-            _ => Err(unknown_option(name, span, self.family)),
+        match self.named(name) {
+            Some(Named::Own(letter)) => self.token(Token::Letter(letter, span), tokens),
+            Some(Named::Theirs(to, spec)) => self.give(to, spec, span, tokens),
+            None => Err(unknown_option(name, span, self.family)),
+        }
+    }
+
+    /// The option with that name, else the only one that begins so: `-p tcp -m multiport --dport 80`
+    /// means `--dports`, as `getopt_long` completes names before iptables thinks of `-m tcp`.
+    fn named(&self, name: &str) -> Option<Named> {
+        if let Some((to, spec)) = self.find_option(&|spec: &OptionSpec| spec.is_called(name)) {
+            return Some(Named::Theirs(to, spec));
+        }
+        let begins = |spec: &OptionSpec| spec.begins(name);
+        let mut own = LONG.iter().filter(|(long, _)| long.starts_with(name));
+        match (own.next(), own.next(), self.find_option(&begins)) {
+            (Some(&(_, letter)), None, None) => Some(Named::Own(letter)),
+            (None, None, Some((to, spec))) if self.find_option(&|other| begins(other) && other != spec).is_none() => {
+                Some(Named::Theirs(to, spec))
+            }
+            _ => None,
         }
     }
 
@@ -371,9 +381,8 @@ impl<'a> Parser<'a> {
         let Some(Test { negated: false, value }) = self.base.protocol else { return };
         let of_protocol = matches::ALL.iter().find(|one| one.protocol == Some(value) && one.families.contains(&self.family));
         let Some(extension) = of_protocol else { return };
-        let begins = |spec: &OptionSpec| spec.name.starts_with(name) || spec.aliases.iter().any(|alias| alias.starts_with(name));
         let loaded = self.matches.iter().any(|instance| instance.extension.name == extension.name);
-        if !loaded && extension.options.iter().any(begins) {
+        if !loaded && extension.options.iter().any(|spec| spec.begins(name)) {
             self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span: span.clone() });
         }
     }
@@ -410,6 +419,12 @@ impl<'a> Parser<'a> {
         given.push(Given { spec, negated, span, values });
         Ok(())
     }
+}
+
+/// What a long option is: one of iptables' own, by its letter, or an extension's.
+enum Named {
+    Own(char),
+    Theirs(Taker, &'static OptionSpec),
 }
 
 #[derive(Debug, Clone, Copy)]

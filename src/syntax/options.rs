@@ -51,6 +51,11 @@ impl OptionSpec {
     pub fn is_called(&self, word: &str) -> bool {
         self.name == word || self.aliases.contains(&word)
     }
+
+    /// Does one of its names begin with `word`?
+    pub fn begins(&self, word: &str) -> bool {
+        self.name.starts_with(word) || self.aliases.iter().any(|alias| alias.starts_with(word))
+    }
 }
 
 /// A rule that documents an extension and tests it: everything else is made from these.
