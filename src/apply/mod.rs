@@ -99,17 +99,11 @@ pub fn transact(
 }
 
 /// Encodes plans; keeps what it found out about the host, and its buffer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Writer {
     dialects: [Option<Dialect>; 2],
     sets: Sets,
     buffer: Vec<u8>,
-}
-
-impl Default for Writer {
-    fn default() -> Self {
-        Self { dialects: [None; 2], sets: Sets::default(), buffer: Vec::new() }
-    }
 }
 
 impl Writer {

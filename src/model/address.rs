@@ -121,16 +121,13 @@ fn bits(text: &str, max: u32) -> Option<u32> {
     text.parse::<u32>().ok().filter(|&n| n <= max && text.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// One to four numbers with dots between; what is missing is 0.
+/// One to four numbers with dots between; what is missing is 0. A number with a leading 0 is refused:
+/// iptables takes it for octal, people mean decimal.
 fn parse_v4(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
-    let mut count = 0;
-    for part in text.split('.') {
-        if part.is_empty() || part.len() > 3 || !part.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        *octets.get_mut(count)? = part.parse().ok()?;
-        count += 1;
+    for (index, part) in text.split('.').enumerate() {
+        let decimal = part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 1 || !part.starts_with('0'));
+        *octets.get_mut(index)? = part.parse().ok().filter(|_| decimal)?;
     }
     Some(octets.into())
 }
@@ -197,6 +194,7 @@ mod tests {
             (Family::Ip6, "10.0.0.1", InvalidAddress::Ipv4ForIpv6),
             (Family::Ip, "example.org", InvalidAddress::NotIpv4),
             (Family::Ip, "10.0.0.256", InvalidAddress::NotIpv4),
+            (Family::Ip, "010.0.0.1", InvalidAddress::NotIpv4),
             (Family::Ip, "10.0.0.1/33", InvalidAddress::Mask(32)),
             (Family::Ip6, "::1/129", InvalidAddress::Mask(128)),
         ] {
