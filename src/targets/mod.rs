@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+mod prefix;
+
 use crate::{
     expr::{Expr, Immediate, Item, Verdict},
     extension::{Cursor, Extension, Linearizer, Listed},
@@ -79,8 +81,8 @@ macro_rules! target_extensions {
 
             /// The names of all target extensions that claim what begins here: never more than one.
             pub fn claims(cursor: &Cursor<'_, '_>) -> Vec<&'static str> {
-                let names = Vec::new();
-                $(let mut names = names; if $name::delinearize(&mut cursor.clone()).is_some() { names.push($name::NAME); })*
+                let mut names = Vec::new();
+                $(if $name::delinearize(&mut cursor.clone()).is_some() { names.push($name::NAME); })*
                 names
             }
 
@@ -110,7 +112,11 @@ macro_rules! target_extensions {
 }
 
 target_extensions! {
+    connmark::Connmark,
+    log::Log,
     mark::Mark,
+    nflog::Nflog,
+    reject::Reject,
 }
 
 /// Targets of iptables that are none of ours: never the name of a chain to jump to. Those of other
@@ -120,7 +126,6 @@ pub const OTHERS: &[&str] = &[
     "CHECKSUM",
     "CLASSIFY",
     "CLUSTERIP",
-    "CONNMARK",
     "CONNSECMARK",
     "CT",
     "DNAT",
@@ -131,16 +136,13 @@ pub const OTHERS: &[&str] = &[
     "HMARK",
     "IDLETIMER",
     "LED",
-    "LOG",
     "MASQUERADE",
     "NETMAP",
-    "NFLOG",
     "NFQUEUE",
     "NOTRACK",
     "QUEUE",
     "RATEEST",
     "REDIRECT",
-    "REJECT",
     "SECMARK",
     "SET",
     "SNAT",
