@@ -9,6 +9,7 @@ mod tokens;
 
 pub use base::{Base, BaseOption};
 pub use kernel::{LinearizeError, Origin, Reader, Reading};
+pub use list::{Listing, Standing};
 pub use parse::{Parsed, Parser, Spans};
 pub use tokens::{Token, Tokens};
 
@@ -57,7 +58,7 @@ impl Rule {
     }
 }
 
-/// The options of an extension behind its name; nothing if it has none.
+/// The text of an extension behind a blank; nothing if it has none.
 fn write_options(f: &mut impl fmt::Write, options: &impl fmt::Display) -> fmt::Result {
     /// Puts a blank before the first character that comes.
     struct Spaced<'f, W>(&'f mut W, bool);

@@ -93,7 +93,6 @@ macro_rules! target_extensions {
             pub fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $(Self::$name(one) => one.list(f),)*
-                    Self::Goto(_) => f.write_str("[goto]"),
                     _ => { let _ = f; Ok(()) }
                 }
             }
