@@ -1,7 +1,8 @@
 //! A rule as iptables has it: base options, matches in the user's order, a target. From its words
-//! ([`Parser`]), to its save form (`Display`), to and from expressions.
+//! ([`Parser`]), to its save form (`Display`), to and from expressions; and lists of them.
 
 mod base;
+pub mod help;
 mod kernel;
 mod list;
 mod parse;
