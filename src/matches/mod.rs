@@ -7,6 +7,8 @@ use std::fmt;
 mod icmp_type;
 mod marks;
 mod ports;
+mod tracking;
+mod words;
 
 use crate::{
     extension::{Cursor, Extension, Linearizer, Listed},
@@ -85,14 +87,22 @@ macro_rules! match_extensions {
 }
 
 match_extensions! {
+    addrtype::Addrtype,
     comment::Comment,
     connmark::Connmark,
-    icmp::Icmp,
+    conntrack::Conntrack,
     icmp6::Icmp6,
+    icmp::Icmp,
     iprange::Iprange,
     length::Length,
+    limit::Limit,
+    mac::Mac,
     mark::Mark,
     multiport::Multiport,
+    physdev::Physdev,
+    pkttype::Pkttype,
+    set::Set,
+    state::State,
     tcp::Tcp,
     udp::Udp,
 }

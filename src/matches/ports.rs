@@ -150,11 +150,11 @@ pub fn space(f: &mut fmt::Formatter<'_>, first: &mut bool) -> fmt::Result {
 }
 
 /// `80` or `80:90`.
-pub struct Colon(pub PortRange);
+pub struct Colon<T>(pub (T, T));
 
-impl fmt::Display for Colon {
+impl<T: fmt::Display + PartialEq> fmt::Display for Colon<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match &self.0 {
             (low, high) if low == high => low.fmt(f),
             (low, high) => write!(f, "{low}:{high}"),
         }

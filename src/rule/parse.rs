@@ -395,6 +395,10 @@ impl<'a> Parser<'a> {
         let mut values = Vec::with_capacity(spec.values.len());
         for what in spec.values {
             let word = tokens.value(what)?;
+            // The first word is the option's whatever it is, as for getopt; the next only if it is no option.
+            if !values.is_empty() && word.text.starts_with('-') {
+                return Err(word.error(format!("`--{}` needs one more word here: {what}", spec.name)));
+            }
             if word.text == "!" {
                 return Err(word.error("the `!` stands before the option").hint(format!("write `! --{} …`", spec.name)));
             }
