@@ -103,8 +103,9 @@ impl Extension for Addrtype {
         let info = cursor.take_match::<8>(Self::NAME, 1)?;
         let &[a, b, c, d, e, f, g, h] = info;
         let flags = u32::from_ne_bytes([e, f, g, h]);
+        let family = cursor.family();
         let test = |bytes, invert| {
-            let value = words::known(u16::from_ne_bytes(bytes), TYPES)?;
+            let value = words::known(u16::from_ne_bytes(bytes), TYPES).filter(|&types| refused(types, family) == 0)?;
             Some(Test { negated: flags & invert != 0, value })
         };
         let interface = match flags & (LIMIT_IFACE_IN | LIMIT_IFACE_OUT) {
@@ -150,11 +151,16 @@ impl Addrtype {
     }
 }
 
+/// The types of these that the kernel refuses.
+fn refused(types: u16, family: Family) -> u16 {
+    if family == Family::Ip { 0 } else { types & !IPV6_TYPES }
+}
+
 fn parse_types(given: &Given<'_>, family: Family) -> Result<u16, SyntaxError> {
     let types = words::parse(given, TYPES, "a type of address")?;
-    match (family, types & !IPV6_TYPES) {
-        (Family::Ip, _) | (_, 0) => Ok(types),
-        (Family::Ip6, unknown) => Err(given.error(format!("the kernel doesn't know {} for IPv6", List(unknown, TYPES)))),
+    match refused(types, family) {
+        0 => Ok(types),
+        refused => Err(given.error(format!("the kernel doesn't know {} for IPv6", List(refused, TYPES)))),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     attr,
     extension::{Cursor, Extension, Linearizer},
     model::{Interface, Test},
-    syntax::{Args, Example, OptionSpec, SyntaxError, opt},
+    syntax::{Args, Example, OptionSpec, SyntaxError, opt, readable},
 };
 
 /// `-m physdev`: the ports of a bridge that the packet passes; only with `br_netfilter`. Kernel:
@@ -145,13 +145,13 @@ impl fmt::Display for Physdev {
             option(test.bang(), "is-in")?;
         }
         if let Some(test) = &self.input {
-            option(test.bang(), &format!("in {}", test.value))?;
+            option(test.bang(), &format!("in {}", readable(&test.value.to_string())))?;
         }
         if let Some(test) = &self.is_out {
             option(test.bang(), "is-out")?;
         }
         if let Some(test) = &self.output {
-            option(test.bang(), &format!("out {}", test.value))?;
+            option(test.bang(), &format!("out {}", readable(&test.value.to_string())))?;
         }
         if let Some(test) = &self.is_bridged {
             option(test.bang(), "is-bridged")?;

@@ -1,9 +1,9 @@
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::Test,
-    syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, quote},
+    syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
 
 /// `-m set`: the packet's addresses, ports, … are in an ipset. Kernel: `net/netfilter/xt_set.c`.
@@ -145,7 +145,7 @@ impl Extension for Set {
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(f, "")
+        self.print(f, "", &self.name.value)
     }
 }
 
@@ -167,8 +167,8 @@ impl Set {
         info
     }
 
-    fn print(&self, f: &mut fmt::Formatter<'_>, dashes: &str) -> fmt::Result {
-        write!(f, "{}{dashes}match-set {} {}", self.name.bang(), name_text(&self.name.value), self.sides)?;
+    fn print(&self, f: &mut fmt::Formatter<'_>, dashes: &str, name: &str) -> fmt::Result {
+        write!(f, "{}{dashes}match-set {name} {}", self.name.bang(), self.sides)?;
         for (bang, name, _) in FLAGS.iter().filter(|(_, _, flag)| self.flags & flag != 0) {
             write!(f, " {bang}{dashes}{name}")?;
         }
@@ -233,15 +233,6 @@ fn parse_count(given: &Given<'_>, what: &str, slot: &mut Option<Count>) -> Resul
     Ok(())
 }
 
-/// The name as iptables prints it, which is without quotes; but in quotes where it would fall apart
-/// into other words.
-fn name_text(name: &str) -> Cow<'_, str> {
-    match name.contains(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '\\')) {
-        true => quote(name),
-        false => Cow::Borrowed(name),
-    }
-}
-
 impl fmt::Display for Sides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (1..=self.count).try_for_each(|part| {
@@ -253,6 +244,6 @@ impl fmt::Display for Sides {
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(f, "--")
+        self.print(f, "--", &readable(&self.name.value))
     }
 }

@@ -33,13 +33,7 @@ impl Line {
             if !text.is_empty() {
                 text.push(' ');
             }
-            let word = word.as_ref();
-            let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
-            if !word.is_empty() && word.chars().all(plain) {
-                text.push_str(word);
-            } else {
-                text.push_str(&quote(word));
-            }
+            text.push_str(&readable(word.as_ref()));
         }
         Self { text }
     }
@@ -63,6 +57,13 @@ pub fn quote(word: &str) -> Cow<'_, str> {
     }
     out.push('"');
     Cow::Owned(out)
+}
+
+/// A word that iptables prints without quotes whatever it is: as it is, too, but in quotes where it
+/// would be read back as something else.
+pub fn readable(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
+    if !word.is_empty() && word.chars().all(plain) { Cow::Borrowed(word) } else { quote(word) }
 }
 
 /// Splits a line as `iptables-restore` does, into `words` (which is cleared first): at blanks,
@@ -137,6 +138,7 @@ mod tests {
     fn what_is_quoted_splits_back() {
         for word in ["a", "", "a b", "it's", r#"\"#, "ünïcode ☃"] {
             assert_eq!(words(&quote(word)), [word]);
+            assert_eq!(words(&readable(word)), [word]);
             assert_eq!(words(&Line::from_words([word, "x"]).text), [word, "x"]);
         }
     }

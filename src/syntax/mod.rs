@@ -7,7 +7,7 @@ mod options;
 mod parse;
 
 pub use args::{Args, Given};
-pub use line::{Line, Word, quote, split};
+pub use line::{Line, Word, quote, readable, split};
 pub use options::{Example, OptionSpec, Outcome, opt};
 pub use parse::*;
 
