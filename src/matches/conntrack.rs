@@ -7,7 +7,7 @@ use super::{
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::{Protocol, Test},
-    syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt, parse_number, port_range},
+    syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt, ordered, parse_number, port_range},
 };
 
 /// `-m conntrack`: what connection tracking knows of the packet. Kernel:
@@ -159,10 +159,7 @@ fn parse_seconds(given: &Given<'_>) -> Result<(u32, u32), SyntaxError> {
     let (Some(low), Some(high)) = range else {
         return Err(given.error("this must be a number of seconds, or two with a colon between"));
     };
-    if low > high {
-        return Err(given.error(format!("the range runs backwards: {low} is more than {high}")).hint(format!("write {high}:{low}")));
-    }
-    Ok((low, high))
+    ordered(&given.values[0], low, high, ':')
 }
 
 impl fmt::Display for Conntrack {
