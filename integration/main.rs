@@ -3,4 +3,6 @@
 
 mod encodings;
 mod extensions;
+mod lab;
 mod layers;
+mod support;

@@ -19,7 +19,8 @@
 //! | `targets` | target extensions, the same |
 //! | `rule` | a rule: words, save form, expressions both ways, proved |
 //! | `message` | nfnetlink messages as bytes: batches, requests, answers; no sockets |
-//! | `netlink` | the only socket: commit, dump; moves bytes |
+//! | `netlink` | the only socket to netfilter: commit, dump; moves bytes |
+//! | `lab` | throw-away network namespaces without root: links, routes, packets, a Docker host to try on |
 //! | `ruleset` | what stands in the kernel, as values; which dialect the host's iptables writes |
 //! | `save` | the text of iptables-save, read and written |
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
@@ -31,6 +32,7 @@ pub mod attr;
 pub mod docker;
 pub mod expr;
 pub mod extension;
+pub mod lab;
 pub mod matches;
 pub mod message;
 pub mod model;

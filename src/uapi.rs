@@ -1,7 +1,8 @@
 //! Kernel numbers under their kernel names. Constants only.
 //!
 //! Source: `include/uapi/linux/netlink.h`, `netfilter.h`, `netfilter/nfnetlink.h`,
-//! `netfilter/nf_tables.h`, `netfilter/nf_tables_compat.h`, `netfilter/ipset/ip_set.h`.
+//! `netfilter/nf_tables.h`, `netfilter/nf_tables_compat.h`, `netfilter/ipset/ip_set.h`,
+//! `rtnetlink.h`, `if_link.h`, `if_addr.h`, `veth.h`.
 #![expect(missing_docs, reason = "the kernel headers document these")]
 
 // netlink.h
@@ -154,3 +155,31 @@ pub const IPSET_PROTOCOL: u8 = 7;
 pub const IPSET_ATTR_PROTOCOL: u16 = 1;
 pub const IPSET_ATTR_SETNAME: u16 = 2;
 pub const IPSET_ATTR_INDEX: u16 = 11;
+
+// rtnetlink.h, if_link.h, if_addr.h, veth.h
+pub const RTM_NEWLINK: u16 = 16;
+pub const RTM_DELLINK: u16 = 17;
+pub const RTM_GETLINK: u16 = 18;
+pub const RTM_NEWADDR: u16 = 20;
+pub const RTM_NEWROUTE: u16 = 24;
+pub const RTNLGRP_LINK: u32 = 1;
+pub const IFINFOMSG_LEN: usize = 16;
+pub const IFLA_IFNAME: u16 = 3;
+pub const IFLA_MASTER: u16 = 10;
+pub const IFLA_OPERSTATE: u16 = 16;
+pub const IFLA_LINKINFO: u16 = 18;
+pub const IFLA_NET_NS_FD: u16 = 28;
+pub const IFLA_INFO_KIND: u16 = 1;
+pub const IFLA_INFO_DATA: u16 = 2;
+pub const VETH_INFO_PEER: u16 = 1;
+pub const IFF_UP: u32 = 0x1;
+pub const IF_OPER_UP: u8 = 6;
+pub const IFA_ADDRESS: u16 = 1;
+pub const IFA_LOCAL: u16 = 2;
+pub const IFA_F_NODAD: u8 = 0x02;
+pub const RTA_DST: u16 = 1;
+pub const RTA_GATEWAY: u16 = 5;
+pub const RT_TABLE_MAIN: u8 = 254;
+pub const RTPROT_STATIC: u8 = 4;
+pub const RT_SCOPE_UNIVERSE: u8 = 0;
+pub const RTN_UNICAST: u8 = 1;
