@@ -1,3 +1,7 @@
-//! The command line.
+//! The command line; see `dockgate --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dockgate::cli::run(std::env::args_os()).into()
+}

@@ -108,6 +108,15 @@ impl<'a> Parser<'a> {
             && self.bang.is_none()
     }
 
+    /// The name of the target, else of the match, that was named last: what help is asked for.
+    pub fn last_extension(&self) -> Option<String> {
+        match (&self.target, self.matches.last()) {
+            (Some(PendingTarget::Extension(target)), _) => Some(target.extension.name.to_owned()),
+            (_, Some(last)) => Some(last.extension.name.to_owned()),
+            (_, None) => None,
+        }
+    }
+
     /// Takes one option of a rule, its values from `tokens`.
     ///
     /// # Errors

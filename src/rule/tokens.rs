@@ -153,6 +153,15 @@ impl<'w, 'a> Tokens<'w, 'a> {
         Some(word.clone())
     }
 
+    /// The word that may belong to the option before, if it is a number.
+    pub fn optional_number(&mut self) -> Option<Word<'a>> {
+        let is_number = |word: &Word<'_>| word.text.bytes().all(|byte| byte.is_ascii_digit());
+        match (&self.attached, self.words.first()) {
+            (None, Some(word)) if !is_number(word) => None,
+            _ => self.optional_value(),
+        }
+    }
+
     /// Where the line ends.
     pub fn end(&self) -> Range<usize> {
         self.end..self.end

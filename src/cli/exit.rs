@@ -1,0 +1,21 @@
+/// How a command ended, with the numbers of iptables (`include/xtables.h`, `enum xtables_exittype`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done, or found.
+    Success = 0,
+    /// Not found, or refused.
+    Failure = 1,
+    /// The words are wrong.
+    Usage = 2,
+    /// This host's Docker does not filter here.
+    Unsupported = 3,
+    /// No permission, or netfilter can't be reached.
+    Resource = 4,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}

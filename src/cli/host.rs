@@ -1,0 +1,54 @@
+//! What this host makes of rules in `DOCKER-USER`, said before and after they are written.
+
+use super::{ExitCode, report};
+use crate::{
+    docker::{self, Jump},
+    model::{ChainName, Family},
+    netlink::{Netlink, NetlinkError},
+    ruleset::{Ruleset, Which},
+};
+use report::Failure;
+
+/// Refuses a host whose Docker filters with legacy iptables.
+///
+/// # Errors
+/// With the reason.
+pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
+    if !docker::legacy(family) {
+        return Ok(());
+    }
+    let message = format!(
+        "legacy {} filters on this host; what dockgate writes goes to nf_tables, and no packet would ever be asked",
+        family.command()
+    );
+    Err(Failure::new(ExitCode::Unsupported, message)
+        .hint("let Docker use iptables-nft: `update-alternatives --config iptables`, then restart Docker and remove the legacy rules"))
+}
+
+/// Says what keeps rules from working, where something does.
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn notes(netlink: &mut Netlink, family: Family) -> Result<(), NetlinkError> {
+    let forward = Ruleset::read(netlink, family, Which::Of(&ChainName::forward()))?;
+    match docker::jump(&forward) {
+        Jump::Missing => report::note(&format!(
+            "no packet reaches DOCKER-USER: the FORWARD chain of `{family} filter` does not lead to it; Docker puts the jump there when it starts"
+        )),
+        Jump::At(number) => report::note(&format!(
+            "in FORWARD of `{family} filter` the jump to DOCKER-USER is rule {number}; those before it may have decided already"
+        )),
+        Jump::NoChain | Jump::First => {}
+    }
+    if docker::nftables_backend(netlink)? {
+        say_nftables_backend();
+    }
+    Ok(())
+}
+
+/// With Docker's nftables backend, what holds and what does not.
+pub fn say_nftables_backend() {
+    report::note(
+        "Docker uses its nftables backend here: what DOCKER-USER drops is dropped, but its ACCEPT is not final; Docker's own table is asked as well",
+    );
+}

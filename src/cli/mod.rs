@@ -1,0 +1,198 @@
+//! The command line: arguments become a command, a command ends in an [`ExitCode`]. The only module
+//! that prints: data on stdout, talk on stderr.
+
+mod exit;
+mod help;
+mod host;
+mod iptables;
+mod list;
+mod report;
+mod restore;
+mod words;
+
+pub use exit::ExitCode;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    apply::Options,
+    lab::Netns,
+    model::{Dialect, Family},
+};
+use report::Failure;
+
+/// Guards the containers of a Docker host: writes DOCKER-USER over netlink, one transaction a change.
+#[derive(Debug, Parser)]
+#[command(name = "dockgate", version, about, disable_help_subcommand = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes, as those of iptables:
+  0  done, or found
+  1  not found, or refused; nothing was changed
+  2  the words are wrong; nothing was changed
+  3  this host's Docker does not filter here (legacy iptables); nothing was changed
+  4  no permission, or netfilter can't be reached; nothing was changed";
+
+/// Options of all commands.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Work in this network namespace: a name of `ip netns`, a path, or a process id
+    #[arg(long, value_name = "NAME|PATH|PID", global = true)]
+    netns: Option<String>,
+    /// IPv4 alone
+    #[arg(short = '4', long, conflicts_with = "ipv6", global = true)]
+    ipv4: bool,
+    /// IPv6 alone
+    #[arg(short = '6', long, global = true)]
+    ipv6: bool,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more; twice: every message to the kernel
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Have the kernel check everything, print what would be done, and change nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Write rules as this range of iptables versions does [default: as the host's iptables, where its
+    /// rules tell, else portable]
+    #[arg(long, value_enum, global = true)]
+    dialect: Option<DialectArg>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum DialectArg {
+    /// Up to 1.8.7
+    #[value(name = "1.8.7")]
+    A,
+    /// 1.8.8 and 1.8.9
+    #[value(name = "1.8.9")]
+    B,
+    /// 1.8.10 and later
+    #[value(name = "1.8.11")]
+    D,
+    /// Read rightly by all
+    Portable,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// iptables' own words: -A -I -R -D -C -S -L -F -Z -N -X -E, on DOCKER-USER and on chains of yours
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Iptables {
+        /// As iptables takes them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS")]
+        words: Vec<OsString>,
+    },
+    /// The same for IPv6
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Ip6tables {
+        /// As ip6tables takes them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS")]
+        words: Vec<OsString>,
+    },
+    /// DOCKER-USER and what it jumps to, in order: counters, handles, rules; foreign ones are marked
+    List,
+    /// Print what dockgate may write, as iptables-save does
+    Save {
+        /// With the counters
+        #[arg(short, long)]
+        counters: bool,
+    },
+    /// Make the chains of a text by iptables-save what it says, in one transaction for both families
+    Restore {
+        /// The text [default: standard input]
+        file: Option<PathBuf>,
+        /// New rules begin with the counters of the text
+        #[arg(short, long)]
+        counters: bool,
+        /// Chains without a line `:NAME` keep their rules; the new ones come behind
+        #[arg(short, long)]
+        noflush: bool,
+    },
+}
+
+impl Global {
+    fn families(&self) -> &'static [Family] {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => &[Family::Ip],
+            (_, true) => &[Family::Ip6],
+            _ => &Family::BOTH,
+        }
+    }
+
+    fn only(&self) -> Option<Family> {
+        match self.families() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
+    fn options(&self) -> Options {
+        let dialect = self.dialect.map(|dialect| match dialect {
+            DialectArg::A => Dialect::A,
+            DialectArg::B => Dialect::B,
+            DialectArg::D => Dialect::D,
+            DialectArg::Portable => Dialect::Portable,
+        });
+        Options { dialect, dry_run: self.dry_run }
+    }
+}
+
+/// Runs the command that these arguments (the program's name first) are.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a broken pipe is none either.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+        }
+    };
+    trace(cli.global.verbose);
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::Success,
+        Err(failure) => {
+            failure.print();
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    match &cli.global.netns {
+        None => perform(cli),
+        Some(target) => {
+            let inside = Netns::open(target).and_then(|netns| netns.run(|| perform(cli)));
+            inside.map_err(|error| Failure::new(ExitCode::Resource, error.to_string()))?
+        }
+    }
+}
+
+fn perform(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Iptables { words } => iptables::run(Family::Ip, words, &cli.global),
+        Command::Ip6tables { words } => iptables::run(Family::Ip6, words, &cli.global),
+        Command::List => list::run(&cli.global),
+        Command::Save { counters } => restore::save(&cli.global, *counters),
+        Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
+    }
+}
+
+fn trace(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::ERROR,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    if verbose > 0 {
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).without_time().init();
+    }
+}

@@ -1,0 +1,205 @@
+//! Errors as people read them: what was tried, the word, the reason, the cure.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    ops::Range,
+};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::ExitCode;
+use crate::{
+    apply::{ApplyError, RefusedStep},
+    model::Family,
+    netlink::NetlinkError,
+    plan::PlanError,
+    rule::{Parser, Spans},
+    save::LineError,
+    syntax::{SyntaxError, split},
+};
+
+/// A command that failed: what to print, and the exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    code: ExitCode,
+    text: String,
+}
+
+/// The lines that a change was made from, so that what is refused can be shown in them.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// What stands before a line: a file's name, or the command.
+    pub label: &'a str,
+    /// Are lines numbered?
+    pub numbered: bool,
+    /// The lines.
+    pub lines: &'a str,
+    /// Of the command; a file's lines may be of either.
+    pub family: Family,
+}
+
+impl Source<'_> {
+    fn line(&self, index: usize) -> &str {
+        self.lines.lines().nth(index).unwrap_or_default()
+    }
+
+    fn label(&self, index: usize) -> String {
+        if self.numbered { format!("{}:{}", self.label, index + 1) } else { self.label.to_owned() }
+    }
+}
+
+impl Failure {
+    /// A failure without a place.
+    pub fn new(code: ExitCode, message: impl AsRef<str>) -> Self {
+        Self { code, text: format!("error: {}\n", message.as_ref()) }
+    }
+
+    /// The same with its cure.
+    #[must_use]
+    pub fn hint(mut self, hint: &str) -> Self {
+        writeln!(self.text, "hint: {hint}").expect("a string takes everything");
+        self
+    }
+
+    /// Its exit code.
+    pub fn code(&self) -> ExitCode {
+        self.code
+    }
+
+    /// Writes it to stderr.
+    pub fn print(&self) {
+        // If stderr is gone there is nobody to tell.
+        let _ = io::stderr().write_all(self.text.as_bytes());
+    }
+
+    /// Words that are wrong.
+    pub fn syntax(source: &Source<'_>, errors: &[LineError]) -> Self {
+        let mut text = match errors {
+            [_] => "error: the words are wrong; nothing was changed\n".to_owned(),
+            _ => format!("error: {} lines are wrong; nothing was changed\n", errors.len()),
+        };
+        for LineError { line, error } in errors {
+            place(&mut text, &source.label(*line), source.line(*line), Some(error.span.clone()), &error.message);
+            if let Some(hint) = &error.hint {
+                writeln!(text, "hint: {hint}").expect("a string takes everything");
+            }
+        }
+        Self { code: ExitCode::Usage, text }
+    }
+
+    /// A wrong command line.
+    pub fn usage(source: &Source<'_>, error: SyntaxError) -> Self {
+        Self::syntax(source, &[LineError { line: 0, error }])
+    }
+
+    /// A change that was not made.
+    pub fn apply(source: &Source<'_>, error: &ApplyError) -> Self {
+        match error {
+            ApplyError::Refused { refused, .. } => {
+                let mut text = format!("error: {error}\n");
+                let mut hints = Vec::new();
+                for step in refused.iter().take(20) {
+                    show_step(&mut text, source, step);
+                    hints.extend(step.explained.hint.clone().filter(|hint| !hints.contains(hint)));
+                }
+                if refused.len() > 20 {
+                    writeln!(text, "  … and {} more", refused.len() - 20).expect("a string takes everything");
+                }
+                for hint in hints {
+                    writeln!(text, "hint: {hint}").expect("a string takes everything");
+                }
+                Self { code: ExitCode::Failure, text }
+            }
+            ApplyError::Plan(error) => plan(error, source.family),
+            ApplyError::Netlink(error) => netlink(error),
+            ApplyError::Linearize { .. } => Self::new(ExitCode::Failure, error.to_string()).hint("make it with `ipset create`"),
+            ApplyError::Contended => Self::new(ExitCode::Resource, error.to_string()).hint("try again when fewer programs change it"),
+            ApplyError::TooLong { .. } => Self::new(ExitCode::Usage, error.to_string()),
+        }
+    }
+}
+
+/// netlink itself failed.
+pub fn netlink(error: &NetlinkError) -> Failure {
+    match error {
+        NetlinkError::Denied => Failure::new(
+            ExitCode::Resource,
+            "no permission: netfilter answers only a process with CAP_NET_ADMIN; run it with sudo, \
+             or give the program the capability: `setcap cap_net_admin+ep dockgate`",
+        ),
+        other => Failure::new(ExitCode::Resource, other.to_string()),
+    }
+}
+
+/// There is no plan for what was asked.
+pub fn plan(error: &PlanError, family: Family) -> Failure {
+    let command = family.command();
+    let failure = Failure::new(ExitCode::Failure, error.to_string());
+    match error {
+        PlanError::NoChain { chain, .. } => failure.hint(&format!("make it with `dockgate {command} -N {chain}`")),
+        PlanError::NotOurs { .. } => failure.hint(&format!("dockgate {command} -I DOCKER-USER …")),
+        PlanError::Foreign { chain, handle, .. } => {
+            failure.hint(&format!("`dockgate list` shows it; `dockgate {command} -D {chain} --handle {handle}` removes it"))
+        }
+        PlanError::NoNumber { chain, .. } => failure.hint(&format!("`dockgate {command} -L {chain} --line-numbers` shows them")),
+        PlanError::NoHandle { .. } => failure.hint("`dockgate list` shows the handles"),
+        _ => failure,
+    }
+}
+
+fn show_step(text: &mut String, source: &Source<'_>, step: &RefusedStep) {
+    let Some(index) = step.line else {
+        writeln!(text, "  {}\n    {}", step.text, step.explained.reason).expect("a string takes everything");
+        return;
+    };
+    let line = source.line(index);
+    let span = step.origin.and_then(|origin| spans(line, source.family)?.of(origin));
+    place(text, &source.label(index), line, span, &step.explained.reason);
+}
+
+/// Where the parts of the rule on a line stand: it was parsed before, so it parses.
+fn spans(line: &str, family: Family) -> Option<Spans> {
+    let mut words = Vec::new();
+    split(line, &mut words).ok()?;
+    let begin = super::words::rule_begins(&words)?;
+    let other = if family == Family::Ip { Family::Ip6 } else { Family::Ip };
+    [family, other].into_iter().find_map(|family| Some(Parser::parse(&words[begin..], family).ok()?.spans))
+}
+
+/// `label  line`, and under the span the carets and the message.
+fn place(text: &mut String, label: &str, line: &str, span: Option<Range<usize>>, message: &str) {
+    const WIDE: usize = 160;
+    let span = span.map_or(0..line.len(), |span| span.start.min(line.len())..span.end.min(line.len()));
+    let (start, end) = (floor(line, span.start), floor(line, span.end));
+    // Of a very long line only what is around the place.
+    let from = if line.len() > WIDE && start > WIDE / 2 { floor(line, start - WIDE / 2) } else { 0 };
+    let to = floor(line, (from + WIDE).max(end).min(line.len()));
+    let (before, after) = (if from > 0 { "…" } else { "" }, if to < line.len() { "…" } else { "" });
+    let indent = label.width() + 4 + before.width() + line[from..start].width();
+    let carets = line[start..end].width().max(1);
+    writeln!(text, "  {label}  {before}{}{after}", &line[from..to]).expect("a string takes everything");
+    writeln!(text, "{:indent$}{} {message}", "", "^".repeat(carets)).expect("a string takes everything");
+}
+
+fn floor(line: &str, at: usize) -> usize {
+    (0..=at).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// Writes data to stdout; a reader that went away is no error.
+///
+/// # Errors
+/// If stdout can't be written.
+pub fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(ExitCode::Resource, format!("could not write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says something on stderr that is no error.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "note: {text}");
+}
