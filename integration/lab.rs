@@ -98,7 +98,7 @@ fn what_netfilter_rejects_is_rejected_each_time_and_for_its_reason() {
             rule(&topology, family, "-F FORWARD");
             rule(&topology, family, &format!("-A FORWARD -i ext0 -j REJECT --reject-with {with}"));
             let to = at(Party::Container, family, 80);
-            for _ in 0..10 {
+            for _ in 0..40 {
                 assert_eq!(topology.tcp(Party::Stranger, to, LONG).unwrap(), Outcome::Rejected(errno), "TCP {with}");
                 assert_eq!(topology.udp(Party::Stranger, to, LONG).unwrap(), Outcome::Rejected(errno), "UDP {with}");
             }

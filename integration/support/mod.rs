@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::{self, Write as _},
     process::{Command, Stdio},
 };
 
@@ -9,6 +10,9 @@ use dockgate::lab::{self, Userns};
 
 /// Set in the child process that [`in_netns`] starts: the test that it is to run.
 const CHILD: &str = "DOCKGATE_TEST_CHILD";
+
+/// What the line of a skipped test begins with.
+const SKIPPED: &str = "SKIPPED";
 
 /// Runs `body` in a process of its own, as root in a new user and network namespace: that one
 /// `test` (its path, `module::function`) of this binary is started again there. The machine's own
@@ -28,9 +32,13 @@ pub fn in_netns(test: &str, body: impl FnOnce()) {
     };
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    // Its own count of tests aside; what it skipped is to be seen.
     print!("{text}");
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        match line.starts_with(SKIPPED) {
+            true => show(line),
+            false => eprintln!("{line}"),
+        }
+    }
     assert!(output.status.success(), "{test} failed in its namespace");
     assert!(text.contains("1 passed"), "there is no test `{test}`");
 }
@@ -56,7 +64,12 @@ pub fn need(test: &str, program: &str) -> bool {
 pub fn skip(test: &str, requirement: &str, why: &str) {
     let required = env::var("REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|one| one.trim() == requirement), "{test} needs {requirement}: {why}");
-    println!("SKIPPED {test}: {why}");
+    show(&format!("{SKIPPED} {test}: {}", why.replace('\n', "; ")));
+}
+
+/// Prints a line also when the test passes: the harness keeps back only what the macros print.
+fn show(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Runs a program to its end and gives what it printed; it must succeed.

@@ -226,7 +226,9 @@ fn prepared(netns: Netns, ipv6: bool) -> Result<Netns, Error> {
         ("ipv6/conf/default/accept_ra", "0"),
         // No link-local addresses but those given.
         ("ipv6/conf/default/addr_gen_mode", "1"),
+        // The same; the limit for all peers together then holds only for type 2, packet too big.
         ("ipv6/icmp/ratelimit", "0"),
+        ("ipv6/icmp/ratemask", "2"),
     ];
     for (key, value) in V4.iter().chain(if ipv6 { V6 } else { &[] }) {
         netns.sysctl(key, value)?;
