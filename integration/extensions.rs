@@ -108,6 +108,7 @@ fn every_dialect_is_read_as_the_rule_that_was_written() {
             let mut list = Vec::new();
             let counters = Counters { packets: 7, bytes: 700 };
             rule.linearize(context, counters, &mut Writer::new(&mut list)).unwrap();
+            assert!(rule.landmarks().may_be_in(&list), "{family} {dialect:?}: {rule}");
             for first in Dialect::ALL {
                 let read = reader.read(&list, None, Context { dialect: first, ..context });
                 assert_eq!(read, (Reading::Rule(rule.clone()), Some(counters)), "{family} {dialect:?}: {rule}");

@@ -19,12 +19,20 @@ pub const MAX_LEN: usize = u16::MAX as usize;
 pub struct Writer<'b> {
     buf: &'b mut Vec<u8>,
     overflowed: bool,
+    /// What a nest's type has besides its number.
+    nested: u16,
 }
 
 impl<'b> Writer<'b> {
     /// A writer that appends to `buf`.
     pub fn new(buf: &'b mut Vec<u8>) -> Self {
-        Self { buf, overflowed: false }
+        Self { buf, overflowed: false, nested: NLA_F_NESTED }
+    }
+
+    /// A writer whose nests have no flag, as the kernel dumps them: what it writes can be compared
+    /// with a dump byte by byte.
+    pub fn as_dumped(buf: &'b mut Vec<u8>) -> Self {
+        Self { buf, overflowed: false, nested: 0 }
     }
 
     /// Did an attribute exceed [`MAX_LEN`]? Then the buffer must not be sent.
@@ -38,61 +46,69 @@ impl<'b> Writer<'b> {
     }
 
     /// Appends an attribute with these bytes as they are.
+    #[inline]
     pub fn bytes(&mut self, kind: u16, payload: &[u8]) {
-        let len = HEADER + payload.len();
-        self.overflowed |= len > MAX_LEN;
-        self.buf.extend_from_slice(&(len as u16).to_ne_bytes());
-        self.buf.extend_from_slice(&kind.to_ne_bytes());
-        self.buf.extend_from_slice(payload);
-        self.pad();
+        self.padded(kind, payload, 0);
     }
 
     /// Appends a string with its terminating NUL.
+    #[inline]
     pub fn string(&mut self, kind: u16, text: &str) {
-        let len = HEADER + text.len() + 1;
-        self.overflowed |= len > MAX_LEN;
-        self.buf.extend_from_slice(&(len as u16).to_ne_bytes());
-        self.buf.extend_from_slice(&kind.to_ne_bytes());
-        self.buf.extend_from_slice(text.as_bytes());
-        self.buf.push(0);
-        self.pad();
+        self.padded(kind, text.as_bytes(), 1);
     }
 
     /// Appends one byte.
+    #[inline]
     pub fn u8(&mut self, kind: u16, value: u8) {
         self.bytes(kind, &[value]);
     }
 
     /// Appends 16 bits in network order.
+    #[inline]
     pub fn be16(&mut self, kind: u16, value: u16) {
         self.bytes(kind, &value.to_be_bytes());
     }
 
     /// Appends 32 bits in network order, as nf_tables has nearly all its numbers.
+    #[inline]
     pub fn be32(&mut self, kind: u16, value: u32) {
-        self.bytes(kind, &value.to_be_bytes());
+        let ([a, b], [c, d]) = (8u16.to_ne_bytes(), kind.to_ne_bytes());
+        let [e, f, g, h] = value.to_be_bytes();
+        self.buf.extend_from_slice(&[a, b, c, d, e, f, g, h]);
     }
 
     /// Appends 64 bits in network order.
+    #[inline]
     pub fn be64(&mut self, kind: u16, value: u64) {
-        self.bytes(kind, &value.to_be_bytes());
+        let mut attribute = [0; 12];
+        attribute[..2].copy_from_slice(&12u16.to_ne_bytes());
+        attribute[2..4].copy_from_slice(&kind.to_ne_bytes());
+        attribute[4..].copy_from_slice(&value.to_be_bytes());
+        self.buf.extend_from_slice(&attribute);
+    }
+
+    /// The header, the payload, `nul` bytes that count, and the padding that does not.
+    #[inline]
+    fn padded(&mut self, kind: u16, payload: &[u8], nul: usize) {
+        let len = HEADER + payload.len() + nul;
+        self.overflowed |= len > MAX_LEN;
+        let ([a, b], [c, d]) = ((len as u16).to_ne_bytes(), kind.to_ne_bytes());
+        self.buf.reserve(len + 4);
+        self.buf.extend_from_slice(&[a, b, c, d]);
+        self.buf.extend_from_slice(payload);
+        self.buf.extend_from_slice(&[0; 4][..nul + (len.next_multiple_of(4) - len)]);
     }
 
     /// Appends an attribute that holds what `fill` writes.
+    #[inline]
     pub fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let start = self.buf.len();
-        self.buf.extend_from_slice(&[0, 0]);
-        self.buf.extend_from_slice(&(kind | NLA_F_NESTED).to_ne_bytes());
+        let [c, d] = (kind | self.nested).to_ne_bytes();
+        self.buf.extend_from_slice(&[0, 0, c, d]);
         fill(self);
         let len = self.buf.len() - start;
         self.overflowed |= len > MAX_LEN;
         self.buf[start..start + 2].copy_from_slice(&(len as u16).to_ne_bytes());
-    }
-
-    fn pad(&mut self) {
-        while !self.buf.len().is_multiple_of(4) {
-            self.buf.push(0);
-        }
     }
 }
 

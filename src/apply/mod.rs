@@ -6,12 +6,13 @@ mod refusal;
 pub use refusal::{Explained, RefusedStep};
 
 use crate::{
+    expr::copy_zeroed,
     extension::{Context, Sets},
-    message::{Batch, SealedBatch},
-    model::{Dialect, Family},
+    message::{Batch, Place, SealedBatch},
+    model::{ChainName, Counters, Dialect, Family},
     netlink::{Netlink, NetlinkError, Outcome},
     plan::{Plan, PlanError, Step},
-    rule::LinearizeError,
+    rule::{LinearizeError, Rule},
     ruleset::{Ruleset, detect_dialect},
 };
 
@@ -84,13 +85,13 @@ pub fn transact(
         let outcome = netlink.commit(&batch)?;
         match outcome {
             Outcome::Committed => {
-                tracing::info!(steps = plan.steps.len(), attempt, dry_run = options.dry_run, "committed");
+                tracing::info!(messages = plan.messages(), attempt, dry_run = options.dry_run, "committed");
                 return Ok(plan);
             }
             Outcome::Outdated => tracing::warn!(attempt, "the ruleset was changed by somebody else; planning anew"),
             Outcome::Refused(refusals) => {
                 let contexts = |family| writer.context(family);
-                return Err(ApplyError::Refused { refused: refusal::trace(&refusals, &batch, &plan, contexts), steps: plan.steps.len() });
+                return Err(ApplyError::Refused { refused: refusal::trace(&refusals, &batch, &plan, contexts), steps: plan.messages() });
             }
         }
         writer.buffer = batch.into_buffer();
@@ -114,7 +115,7 @@ impl Writer {
 
     fn encode(&mut self, netlink: &mut Netlink, plan: &Plan, options: Options) -> Result<SealedBatch, ApplyError> {
         for family in Family::BOTH {
-            let writes = |step: &Step| step.family() == family && matches!(step, Step::Rule(_) | Step::Forward(_));
+            let writes = |step: &Step| step.family() == family && matches!(step, Step::Rule(_) | Step::Append { .. } | Step::Forward(_));
             if self.dialects[family as usize].is_none() && plan.steps.iter().any(writes) {
                 self.dialects[family as usize] = Some(match options.dialect {
                     Some(dialect) => dialect,
@@ -135,7 +136,7 @@ impl Writer {
 
     fn try_encode(&mut self, plan: &Plan, dry_run: bool) -> Result<SealedBatch, ApplyError> {
         let mut batch = Batch::with_buffer(plan.against, std::mem::take(&mut self.buffer));
-        for (index, step) in plan.steps.iter().enumerate() {
+        for step in &plan.steps {
             match step {
                 Step::Table(family) => batch.new_table(*family),
                 Step::Forward(family) => {
@@ -148,22 +149,27 @@ impl Writer {
                 Step::DeleteRule { family, chain, handle } => batch.delete_rule(*family, chain, *handle),
                 Step::Flush(family, chain) => batch.flush_chain(*family, chain),
                 Step::Zero { family, chain, handle, raw, compat } => {
-                    let place = crate::message::Place::Replacing(*handle);
-                    batch.rule(*family, chain, place, *compat, |w| crate::expr::copy_zeroed(raw, w))
+                    batch.rule(*family, chain, Place::Replacing(*handle), *compat, |w| copy_zeroed(raw, w))
                 }
-                Step::Rule(add) => {
-                    let context = self.context(add.family);
-                    let mut result = Ok(());
-                    let step = batch.rule(add.family, &add.chain, add.place, add.rule.compat(), |w| {
-                        result = add.rule.linearize(context, add.counters, w);
-                    });
-                    result.map_err(|error| ApplyError::Linearize { step: index, error })?;
-                    step
+                Step::Rule(add) => self.add(&mut batch, (add.family, &add.chain, add.place), &add.rule, add.counters)?,
+                Step::Append { family, chain, rules } => {
+                    for saved in rules {
+                        self.add(&mut batch, (*family, chain, Place::Last), &saved.rule, saved.counters)?;
+                    }
+                    continue;
                 }
             };
         }
         let sealed = if dry_run { batch.seal_dry() } else { batch.seal() };
         sealed.map_err(|step| ApplyError::TooLong { step: step as usize })
+    }
+
+    fn add(&self, batch: &mut Batch, to: (Family, &ChainName, Place), rule: &Rule, counters: Counters) -> Result<u32, ApplyError> {
+        let (family, chain, place) = to;
+        let context = self.context(family);
+        let mut result = Ok(());
+        let step = batch.rule(family, chain, place, rule.compat(), |w| result = rule.linearize(context, counters, w));
+        result.map(|()| step).map_err(|error| ApplyError::Linearize { step: step as usize, error })
     }
 }
 

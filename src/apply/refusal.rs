@@ -6,7 +6,7 @@ use crate::{
     extension::Context,
     message::{Refusal, SealedBatch},
     model::Family,
-    plan::{Plan, Step},
+    plan::{At, Plan, Step},
     rule::Origin,
     targets::Target,
 };
@@ -52,32 +52,28 @@ pub(super) fn trace<'c>(
         if refusal.offset.is_none() && std::mem::replace(&mut whole_table_seen, true) {
             continue;
         }
-        let Some((number, step)) = step.and_then(|number| Some((number, plan.steps.get(number as usize)?))) else {
+        let Some((number, at)) = step.and_then(|number| Some((number, plan.at(number as usize)?))) else {
             let reason = format!("{} ({})", io::Error::from_raw_os_error(refusal.errno), name(refusal.errno));
             let explained = Explained { reason, hint: None };
             let text = "the transaction".to_owned();
             out.push(RefusedStep { step: None, text, line: None, origin: None, errno: refusal.errno, explained });
             continue;
         };
-        let (mut origin, mut line) = (None, None);
-        if let Step::Rule(add) = step {
-            line = add.line;
-            let index = refusal.offset.and_then(|offset| batch.expression_at(number, offset));
-            origin = index.and_then(|index| add.rule.origin(context(add.family), index));
-        }
+        let index = refusal.offset.and_then(|offset| batch.expression_at(number, offset));
+        let origin = at.rule().zip(index).and_then(|((rule, _), index)| rule.origin(context(at.step().family()), index));
         out.push(RefusedStep {
             step: Some(number as usize),
-            text: step.to_string(),
-            line,
+            text: at.to_string(),
+            line: at.rule().and_then(|(_, line)| line),
             origin,
             errno: refusal.errno,
-            explained: explain(step, origin, refusal),
+            explained: explain(at, origin, refusal),
         });
     }
     out
 }
 
-fn explain(step: &Step, origin: Option<Origin>, refusal: &Refusal) -> Explained {
+fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
     let errno = refusal.errno;
     let with = |reason: String, hint: &str| Explained {
         reason: format!("{reason} ({})", name(errno)),
@@ -86,20 +82,21 @@ fn explain(step: &Step, origin: Option<Origin>, refusal: &Refusal) -> Explained 
     if let Some(text) = &refusal.text {
         return with(text.clone(), "");
     }
-    match (step, origin, errno) {
-        (Step::Rule(add), Some(Origin::Match(index)), libc::ENOENT) => {
-            let name = add.rule.matches.get(index).map_or("", |one| one.name());
+    let rule = at.rule().map(|(rule, _)| rule);
+    match (at.step(), origin, errno) {
+        (_, Some(Origin::Match(index)), libc::ENOENT) => {
+            let name = rule.and_then(|rule| rule.matches.get(index)).map_or("", |one| one.name());
             with(
                 format!("this kernel has no match `{name}`"),
                 &format!("CONFIG_NETFILTER_XT_MATCH_{} is not built, or its module can't be loaded here", name.to_uppercase()),
             )
         }
-        (Step::Rule(add), Some(Origin::Target), libc::ENOENT) => match &add.rule.target {
+        (_, Some(Origin::Target), libc::ENOENT) => match rule.and_then(|rule| rule.target.as_ref()) {
             Some(Target::Jump(chain) | Target::Goto(chain)) => {
                 with(format!("there is no chain `{chain}`"), &format!("make it first: `-N {chain}`"))
             }
             target => {
-                let name = target.as_ref().map_or("", Target::name);
+                let name = target.map_or("", Target::name);
                 with(
                     format!("this kernel has no target `{name}`"),
                     &format!("CONFIG_NETFILTER_XT_TARGET_{name} is not built, or its module can't be loaded here"),
@@ -111,11 +108,11 @@ fn explain(step: &Step, origin: Option<Origin>, refusal: &Refusal) -> Explained 
             "the kernel does not take this here".into(),
             "it may not fit the protocol (`-p`) or the chain; the kernel's log (dmesg) often says more",
         ),
-        (Step::Rule(_), None, libc::EINVAL) => with(
+        (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) => with(
             "the kernel does not take this rule in a chain that packets reach from FORWARD".into(),
             "some matches and targets work only for the host's own packets (INPUT, OUTPUT)",
         ),
-        (Step::Rule(_), _, libc::EMLINK | libc::ELOOP) => with("the jump makes a loop".into(), ""),
+        (Step::Rule(_) | Step::Append { .. }, _, libc::EMLINK | libc::ELOOP) => with("the jump makes a loop".into(), ""),
         (Step::NewChain(_, chain), _, libc::EEXIST) => with(format!("chain `{chain}` exists already"), ""),
         (Step::DeleteChain(_, chain), _, libc::EBUSY) => with(format!("`{chain}` has rules, or a jump leads to it"), "remove those first"),
         (Step::Table(_) | Step::Forward(_), _, libc::EOPNOTSUPP) => {

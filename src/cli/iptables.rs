@@ -37,7 +37,7 @@ pub fn run(family: Family, words: &[OsString], global: &Global) -> Result<(), Fa
     let mut netlink = Netlink::open().map_err(|error| report::netlink(&error))?;
     match &invocation.action {
         Action::Check(chain, rules) => {
-            let ruleset = read(&mut netlink, family, Which::Of(chain))?;
+            let ruleset = read(&mut netlink, family, Which::Like(chain, rules))?;
             plan::check(&ruleset, chain, rules).map_err(|error| report::plan(&error, family))
         }
         Action::SaveLines(chain, number) => show(&mut netlink, global, family, chain.as_ref(), |ruleset| {
@@ -111,7 +111,7 @@ fn decide(netlink: &mut Netlink, family: Family, action: &Action) -> Result<(Pla
         Action::Replace(chain, number, rule, counters) => {
             plan::replace(&read(Which::Of(chain))?, chain, *number, rule.as_ref().clone(), *counters)?
         }
-        Action::Delete(chain, rules) => plan::delete_rule(&read(Which::Of(chain))?, chain, rules)?,
+        Action::Delete(chain, rules) => plan::delete_rule(&read(Which::Like(chain, rules))?, chain, rules)?,
         Action::DeleteNumber(chain, number) => plan::delete_number(&read(Which::Of(chain))?, chain, *number)?,
         Action::DeleteHandle(chain, handle) => plan::delete_handle(&read(Which::Of(chain))?, chain, *handle)?,
         Action::Flush(chain) => return Ok(plan::flush(&read(Which::Of(chain))?, chain)?),

@@ -73,6 +73,7 @@ impl<'a> Expr<'a> {
     ///
     /// # Errors
     /// [`Malformed`] where it has no name. Attributes that we don't know make it [`Unknown`].
+    #[inline]
     pub fn read(element: &'a [u8]) -> Result<Self, Malformed> {
         let mut name = None;
         let mut data: &[u8] = &[];
@@ -83,23 +84,27 @@ impl<'a> Expr<'a> {
                 _ => return Err(Malformed),
             }
         }
-        let name = name.and_then(attr::string).ok_or(Malformed)?;
-        Ok(Self::read_known(name, data).unwrap_or(Self::Unknown(Unknown { name, data })))
+        let name = name.ok_or(Malformed)?;
+        match Self::read_known(name, data) {
+            Some(expr) => Ok(expr),
+            None => Ok(Self::Unknown(Unknown { name: attr::string(name).ok_or(Malformed)?, data })),
+        }
     }
 
-    fn read_known(name: &str, data: &'a [u8]) -> Option<Self> {
+    /// By the name's bytes with their NUL: most expressions are one of these, and need no more.
+    fn read_known(name: &[u8], data: &'a [u8]) -> Option<Self> {
         Some(match name {
-            Payload::NAME => Self::Payload(Payload::read(data)?),
-            Cmp::NAME => Self::Cmp(Cmp::read(data)?),
-            Counter::NAME => Self::Counter(Counter::read(data)?),
-            Immediate::NAME => Self::Immediate(Immediate::read(data)?),
-            Meta::NAME => Meta::read(data).map(Self::Meta).or_else(|| MetaSet::read(data).map(Self::MetaSet))?,
-            "match" => Self::Match(Xt::read(data)?),
-            "target" => Self::Target(Xt::read(data)?),
-            Bitwise::NAME => Self::Bitwise(Bitwise::read(data)?),
-            Range::NAME => Self::Range(Range::read(data)?),
-            Limit::NAME => Self::Limit(Limit::read(data)?),
-            Log::NAME => Self::Log(Log::read(data)?),
+            b"payload\0" => Self::Payload(Payload::read(data)?),
+            b"cmp\0" => Self::Cmp(Cmp::read(data)?),
+            b"counter\0" => Self::Counter(Counter::read(data)?),
+            b"immediate\0" => Self::Immediate(Immediate::read(data)?),
+            b"meta\0" => Meta::read(data).map(Self::Meta).or_else(|| MetaSet::read(data).map(Self::MetaSet))?,
+            b"match\0" => Self::Match(Xt::read(data)?),
+            b"target\0" => Self::Target(Xt::read(data)?),
+            b"bitwise\0" => Self::Bitwise(Bitwise::read(data)?),
+            b"range\0" => Self::Range(Range::read(data)?),
+            b"limit\0" => Self::Limit(Limit::read(data)?),
+            b"log\0" => Self::Log(Log::read(data)?),
             _ => return None,
         })
     }

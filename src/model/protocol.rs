@@ -97,15 +97,11 @@ impl Protocol {
     /// # Errors
     /// [`UnknownProtocol`].
     pub fn parse(word: &str) -> Result<Option<Self>, UnknownProtocol> {
-        let lower = word.to_ascii_lowercase();
-        if lower == "all" {
+        if word.eq_ignore_ascii_case("all") {
             return Ok(None);
         }
-        let number = lower
-            .parse::<u8>()
-            .ok()
-            .or_else(|| NAMES.iter().chain(MORE_NAMES).find(|(name, _)| *name == lower).map(|&(_, number)| number))
-            .ok_or_else(|| UnknownProtocol(word.to_owned()))?;
+        let named = || NAMES.iter().chain(MORE_NAMES).find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|&(_, number)| number);
+        let number = word.parse::<u8>().ok().or_else(named).ok_or_else(|| UnknownProtocol(word.to_owned()))?;
         Ok((number != 0).then_some(Self(number)))
     }
 

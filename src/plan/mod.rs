@@ -18,6 +18,7 @@ use crate::{
     message::Place,
     model::{ChainName, Counters, Family, Generation, Handle},
     rule::Rule,
+    save::SavedRule,
 };
 
 /// Steps that lead from the ruleset of one generation to another: one transaction.
@@ -53,6 +54,16 @@ pub enum Step {
     },
     /// Adds a rule.
     Rule(Box<AddRule>),
+    /// Adds rules behind all others: as many messages. One step, so that 100,000 rules are not
+    /// moved about.
+    Append {
+        /// Their family.
+        family: Family,
+        /// Their chain.
+        chain: ChainName,
+        /// The rules, in order.
+        rules: Vec<SavedRule>,
+    },
     /// Removes a rule.
     DeleteRule {
         /// Its family.
@@ -169,7 +180,25 @@ fn not_ours(chain: &ChainName) -> String {
 impl Plan {
     /// Nothing to do?
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.messages() == 0
+    }
+
+    /// The number of messages it will be.
+    pub fn messages(&self) -> usize {
+        self.steps.iter().map(Step::messages).sum()
+    }
+
+    /// What the message with that number does.
+    pub fn at(&self, message: usize) -> Option<At<'_>> {
+        let mut before = 0;
+        for step in &self.steps {
+            let number = step.messages();
+            if message < before + number {
+                return Some(At { step, index: message - before });
+            }
+            before += number;
+        }
+        None
     }
 
     /// The families it touches.
@@ -178,13 +207,69 @@ impl Plan {
     }
 }
 
+/// One message of a plan: a step, and for [`Step::Append`] which of its rules.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct At<'p> {
+    step: &'p Step,
+    index: usize,
+}
+
+impl<'p> At<'p> {
+    /// The step.
+    pub fn step(&self) -> &'p Step {
+        self.step
+    }
+
+    /// The rule that it adds, and the line that rule came from.
+    pub fn rule(&self) -> Option<(&'p Rule, Option<usize>)> {
+        match self.step {
+            Step::Rule(add) => Some((&add.rule, add.line)),
+            Step::Append { rules, .. } => rules.get(self.index).map(|saved| (&saved.rule, Some(saved.line))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Step::Append { family, chain, rules } => write_append(f, *family, chain, &rules[self.index]),
+            step => step.fmt(f),
+        }
+    }
+}
+
+fn write_append(f: &mut fmt::Formatter<'_>, family: Family, chain: &ChainName, saved: &SavedRule) -> fmt::Result {
+    write!(f, "{} -A {chain}", family.command())?;
+    write_rule(f, &saved.rule, saved.counters)
+}
+
+fn write_rule(f: &mut fmt::Formatter<'_>, rule: &Rule, counters: Counters) -> fmt::Result {
+    if counters != Counters::default() {
+        write!(f, " -c {} {}", counters.packets, counters.bytes)?;
+    }
+    match rule.to_string().as_str() {
+        "" => Ok(()),
+        text => write!(f, " {text}"),
+    }
+}
+
 impl Step {
+    /// The number of messages it is.
+    pub fn messages(&self) -> usize {
+        match self {
+            Self::Append { rules, .. } => rules.len(),
+            _ => 1,
+        }
+    }
+
     /// The family of its table.
     pub fn family(&self) -> Family {
         match self {
             Self::Table(family) | Self::Forward(family) => *family,
             Self::NewChain(family, _) | Self::DeleteChain(family, _) | Self::Flush(family, _) => *family,
-            Self::RenameChain { family, .. } | Self::DeleteRule { family, .. } | Self::Zero { family, .. } => *family,
+            Self::RenameChain { family, .. } | Self::DeleteRule { family, .. } => *family,
+            Self::Zero { family, .. } | Self::Append { family, .. } => *family,
             Self::Rule(add) => add.family,
         }
     }
@@ -193,7 +278,7 @@ impl Step {
 impl fmt::Display for Plan {
     /// A line for each step, as the command that would do it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+        self.steps.iter().filter(|step| step.messages() > 0).try_for_each(|step| writeln!(f, "{step}"))
     }
 }
 
@@ -201,6 +286,10 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = self.family().command();
         match self {
+            Self::Append { family, chain, rules } => rules.iter().enumerate().try_for_each(|(index, saved)| {
+                f.write_str(if index > 0 { "\n" } else { "" })?;
+                write_append(f, *family, chain, saved)
+            }),
             Self::Table(family) => write!(f, "nft add table {family} filter"),
             Self::Forward(family) => {
                 write!(f, "nft add chain {family} filter FORWARD {{ type filter hook forward priority 0; policy accept; }}")
@@ -221,13 +310,7 @@ impl fmt::Display for Step {
                     Place::AfterStep(_) => write!(f, "{command} -I {chain} --next")?,
                     Place::Replacing(handle) => write!(f, "{command} -R {chain} --handle {handle}")?,
                 }
-                if add.counters != Counters::default() {
-                    write!(f, " -c {} {}", add.counters.packets, add.counters.bytes)?;
-                }
-                match rule.to_string().as_str() {
-                    "" => Ok(()),
-                    text => write!(f, " {text}"),
-                }
+                write_rule(f, rule, add.counters)
             }
         }
     }

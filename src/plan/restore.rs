@@ -42,10 +42,9 @@ pub fn restore(ruleset: &Ruleset, desired: Vec<SavedChain>, append: bool, plan: 
     for SavedChain { name, declared, rules } in desired {
         let observed = ruleset.chain(name.as_str()).map(Chain::rules).unwrap_or_default();
         if observed.is_empty() || (append && !declared) {
-            plan.steps.reserve(rules.len());
-            plan.steps.extend(rules.into_iter().map(|rule| add(family, &name, Place::Last, rule)));
+            plan.steps.push(Step::Append { family, chain: name, rules });
         } else {
-            edit(family, &name, observed, rules, &known, &mut plan.steps);
+            edit(family, &name, observed, rules, &known, plan);
         }
     }
     Ok(())
@@ -65,7 +64,7 @@ fn is_others(entry: &Entry, known: &[ChainName]) -> bool {
     }
 }
 
-fn edit(family: Family, name: &ChainName, observed: &[Entry], desired: Vec<SavedRule>, known: &[ChainName], steps: &mut Vec<Step>) {
+fn edit(family: Family, name: &ChainName, observed: &[Entry], desired: Vec<SavedRule>, known: &[ChainName], plan: &mut Plan) {
     let others = observed.iter().filter(|entry| is_others(entry, known)).count();
     let desires = |entry: &Entry| desired.iter().any(|want| Some(&want.rule) == entry.rule());
     let own: Vec<&Entry> = match others {
@@ -77,35 +76,35 @@ fn edit(family: Family, name: &ChainName, observed: &[Entry], desired: Vec<Saved
     let deletes = own.len() - kept.iter().flatten().count();
     let inserts = kept.iter().filter(|kept| kept.is_none()).count();
     if own.len() == observed.len() && rewriting_is_cheaper(observed.len(), desired.len(), deletes, inserts) {
-        steps.push(Step::Flush(family, name.clone()));
-        for (rule, kept) in desired.into_iter().zip(kept) {
-            let counters = kept.map_or(rule.counters, |index| own[index].counters.unwrap_or_default());
-            steps.push(add(family, name, Place::Last, SavedRule { counters, ..rule }));
-        }
-        return;
+        plan.steps.push(Step::Flush(family, name.clone()));
+        let counters = |rule: &SavedRule, kept: Option<usize>| kept.map_or(rule.counters, |index| own[index].counters.unwrap_or_default());
+        let again = |(rule, kept): (SavedRule, Option<usize>)| SavedRule { counters: counters(&rule, kept), ..rule };
+        let rules = desired.into_iter().zip(kept).map(again).collect();
+        return plan.steps.push(Step::Append { family, chain: name.clone(), rules });
     }
     // Those that go.
     let mut stays = vec![false; own.len()];
     kept.iter().flatten().for_each(|&index| stays[index] = true);
     for (entry, _) in own.iter().zip(stays).filter(|(_, stays)| !stays) {
-        steps.push(Step::DeleteRule { family, chain: name.clone(), handle: entry.handle });
+        plan.steps.push(Step::DeleteRule { family, chain: name.clone(), handle: entry.handle });
     }
     // Those that come: behind the one before them, else before the first that stays.
     let first_kept = kept.iter().flatten().next().map(|&index| own[index].handle);
     let mut behind: Option<Place> = None;
+    let mut message = plan.messages() as u32;
     for (rule, kept) in desired.into_iter().zip(kept) {
         match kept {
             Some(index) => behind = Some(Place::After(own[index].handle)),
             None => {
                 let place = behind.or(first_kept.map(Place::Before)).unwrap_or(Place::Last);
-                let step = steps.len() as u32;
-                steps.push(add(family, name, place, rule));
+                plan.steps.push(add(family, name, place, rule));
                 behind = match place {
                     Place::Last => None,
                     // The next one goes before the same rule too, and so behind this one.
                     Place::Before(_) => None,
-                    _ => Some(Place::AfterStep(step)),
+                    _ => Some(Place::AfterStep(message)),
                 };
+                message += 1;
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Between a rule and its expressions.
 
+use memchr::memmem::Finder;
+
 use super::{BaseOption, Rule};
 use crate::{
     attr::{self, Writer},
     expr::{self, Base, CmpOp, Condition, Counter, Expr, Field, Item, Operand},
     extension::{Context, Cursor, Linearizer},
     matches::{Comment, Match},
-    model::{Counters, Dialect, Test},
+    model::{Address, Counters, Dialect, Test},
     targets::Target,
     uapi::{NFT_META_IIFNAME, NFT_META_OIFNAME},
 };
@@ -87,6 +89,37 @@ impl Rule {
     }
 }
 
+/// Bytes that a rule has in whatever encoding: to find it among 10,000 without reading them all.
+#[derive(Debug, Clone)]
+pub struct Landmarks(Vec<Finder<'static>>);
+
+impl Landmarks {
+    /// Can these expressions be that rule? No is certain.
+    pub fn may_be_in(&self, list: &[u8]) -> bool {
+        self.0.iter().all(|bytes| bytes.find(list).is_some())
+    }
+}
+
+impl Rule {
+    /// The whole bytes of its addresses and names: every dialect compares with just those.
+    pub fn landmarks(&self) -> Landmarks {
+        let mut found = Vec::new();
+        for test in [&self.base.source, &self.base.destination].into_iter().flatten() {
+            let whole = usize::from(test.value.prefix_len().unwrap_or(0) / 8);
+            match test.value {
+                Address::V4 { addr, .. } => found.push(addr.octets()[..whole].to_vec()),
+                Address::V6 { addr, .. } => found.push(addr.octets()[..whole].to_vec()),
+            }
+        }
+        let names = [&self.base.in_interface, &self.base.out_interface].into_iter().flatten();
+        found.extend(names.map(|test| test.value.as_bytes().to_vec()));
+        if let Some(Target::Jump(chain) | Target::Goto(chain)) = &self.target {
+            found.push(chain.as_str().into());
+        }
+        Landmarks(found.into_iter().map(|bytes| Finder::new(&bytes).into_owned()).collect())
+    }
+}
+
 /// What a rule of the kernel's is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
@@ -96,54 +129,64 @@ pub enum Reading {
     Foreign,
 }
 
-/// Reads rules; keeps its buffers from one to the next.
+/// Reads rules; keeps its buffers from one to the next, and what it found likely.
 #[derive(Debug, Default)]
 pub struct Reader {
+    exprs: Vec<Expr<'static>>,
+    items: Vec<Item<'static>>,
     again: Vec<u8>,
+    /// In which dialect, by its place in [`Dialect::ALL`], the rule before was found to be written.
+    likely: usize,
 }
 
 impl Reader {
     /// Reads a rule's expressions (content of `NFTA_RULE_EXPRESSIONS`) and user data. The reading is
-    /// proved: written again in some dialect, it has the same meaning, test by test.
-    ///
-    /// `dialect` is tried first; the rest of `context` holds for all.
+    /// proved: written again in some dialect, it has the same bytes, or at least the same meaning
+    /// test by test.
     pub fn read(&mut self, list: &[u8], userdata: Option<&[u8]>, context: Context<'_>) -> (Reading, Option<Counters>) {
-        let mut exprs = Vec::with_capacity(8);
-        let mut items = Vec::with_capacity(8);
-        if expr::read_all(list, &mut exprs).is_err() || !expr::fold(&exprs, &mut items) {
-            return (Reading::Foreign, find_counters(&exprs));
-        }
+        let mut exprs = recycle(std::mem::take(&mut self.exprs));
+        let mut items = recycle(std::mem::take(&mut self.items));
+        let known = expr::read_all(list, &mut exprs).is_ok() && expr::fold(&exprs, &mut items);
         let counters = find_counters(&exprs);
-        let Some(rule) = delinearize(&items, context).filter(|rule| self.proves(rule, &items, context)) else {
-            return (Reading::Foreign, counters);
-        };
-        match userdata.map(udata_comment) {
-            None => (Reading::Rule(rule), counters),
-            Some(Ok(None)) => (Reading::Rule(rule), counters),
-            Some(Ok(Some(comment))) => {
+        let rule = if known { delinearize(&items, context) } else { None };
+        let rule = rule.filter(|rule| self.proves(rule, list, &items, counters, context));
+        self.exprs = recycle(exprs);
+        self.items = recycle(items);
+        match (rule, userdata.map_or(Ok(None), udata_comment)) {
+            (Some(rule), Ok(None)) => (Reading::Rule(rule), counters),
+            (Some(mut rule), Ok(Some(comment))) => {
                 // iptables shows a comment that nft left in the user data as the last match.
-                let mut rule = rule;
                 rule.matches.push(Match::Comment(comment));
                 (Reading::Rule(rule), counters)
             }
-            Some(Err(())) => (Reading::Foreign, counters),
+            _ => (Reading::Foreign, counters),
         }
     }
 
-    fn proves(&mut self, rule: &Rule, items: &[Item<'_>], context: Context<'_>) -> bool {
-        let observed = normalize(items);
-        let others = Dialect::ALL.into_iter().filter(|&dialect| dialect != context.dialect);
-        std::iter::once(context.dialect).chain(others).any(|dialect| {
+    fn proves(&mut self, rule: &Rule, list: &[u8], items: &[Item<'_>], counters: Option<Counters>, context: Context<'_>) -> bool {
+        let mut same_meaning = None;
+        let others = (0..Dialect::ALL.len()).filter(|&index| index != self.likely);
+        let found = std::iter::once(self.likely).chain(others).find(|&index| {
+            let context = Context { dialect: Dialect::ALL[index], ..context };
             self.again.clear();
-            let written = rule.linearize(Context { dialect, ..context }, Counters::default(), &mut Writer::new(&mut self.again));
-            let mut exprs = Vec::with_capacity(8);
-            let mut again = Vec::with_capacity(8);
-            written.is_ok()
-                && expr::read_all(&self.again, &mut exprs).is_ok()
+            let written = rule.linearize(context, counters.unwrap_or_default(), &mut Writer::as_dumped(&mut self.again));
+            if written.is_err() || self.again == list {
+                return written.is_ok();
+            }
+            let (mut exprs, mut again) = (Vec::with_capacity(8), Vec::with_capacity(8));
+            expr::read_all(&self.again, &mut exprs).is_ok()
                 && expr::fold(&exprs, &mut again)
-                && normalize(&again) == observed
-        })
+                && normalize(&again) == *same_meaning.get_or_insert_with(|| normalize(items))
+        });
+        self.likely = found.unwrap_or(self.likely);
+        found.is_some()
     }
+}
+
+/// The same buffer for another lifetime: collecting from its own emptied iterator reuses it.
+fn recycle<A, B>(mut buffer: Vec<A>) -> Vec<B> {
+    buffer.clear();
+    buffer.into_iter().map(|_| unreachable!("the buffer is empty")).collect()
 }
 
 /// An item in the form that all items with the same meaning have.

@@ -9,7 +9,7 @@ mod parse;
 mod tokens;
 
 pub use base::{Base, BaseOption};
-pub use kernel::{LinearizeError, Origin, Reader, Reading};
+pub use kernel::{Landmarks, LinearizeError, Origin, Reader, Reading};
 pub use list::{Listing, Standing};
 pub use parse::{Parsed, Parser, Spans};
 pub use tokens::{Token, Tokens};

@@ -11,7 +11,7 @@ use crate::{
     message::Request,
     model::{ChainName, Counters, Dialect, Family, Generation, Handle},
     netlink::{Netlink, NetlinkError},
-    rule::{Reader, Reading, Rule},
+    rule::{Landmarks, Reader, Reading, Rule},
 };
 
 /// The table `filter` of one family, as far as it was asked for.
@@ -88,6 +88,8 @@ pub enum Which<'a> {
     None,
     /// Those of one chain.
     Of(&'a ChainName),
+    /// Those of one chain that may be one of these rules; the others are left out.
+    Like(&'a ChainName, &'a [Rule]),
     /// Those of these chains.
     These(&'a [ChainName]),
     /// All.
@@ -95,10 +97,17 @@ pub enum Which<'a> {
 }
 
 impl Which<'_> {
+    fn landmarks(self) -> Option<Vec<Landmarks>> {
+        match self {
+            Which::Like(_, rules) => Some(rules.iter().map(Rule::landmarks).collect()),
+            _ => None,
+        }
+    }
+
     fn includes(self, name: &ChainName) -> bool {
         match self {
             Which::None => false,
-            Which::Of(one) => one == name,
+            Which::Of(one) | Which::Like(one, _) => one == name,
             Which::These(some) => some.contains(name),
             Which::All => true,
         }
@@ -125,12 +134,14 @@ impl Ruleset {
 
     fn read_with(netlink: &mut Netlink, family: Family, which: Which<'_>, raw: bool) -> Result<Self, NetlinkError> {
         const ATTEMPTS: u32 = 64;
+        let landmarks = which.landmarks();
+        let wanted = |list: &[u8]| landmarks.as_ref().is_none_or(|all| all.iter().any(|one| one.may_be_in(list)));
         let mut generation = netlink.generation()?;
         for _ in 0..ATTEMPTS {
             let mut ruleset = Self { family, generation, chains: read_chains(netlink, family)?, sets: Sets::default() };
             for index in 0..ruleset.chains.len() {
                 if which.includes(&ruleset.chains[index].name) {
-                    ruleset.read_rules(netlink, index, raw)?;
+                    ruleset.read_rules(netlink, index, raw, &wanted)?;
                 }
             }
             let now = netlink.generation()?;
@@ -143,13 +154,19 @@ impl Ruleset {
         Err(NetlinkError::Busy(format!("the table `{family} filter`")))
     }
 
-    fn read_rules(&mut self, netlink: &mut Netlink, index: usize, keep_raw: bool) -> Result<(), NetlinkError> {
+    fn read_rules(
+        &mut self,
+        netlink: &mut Netlink,
+        index: usize,
+        keep_raw: bool,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), NetlinkError> {
         let (family, chain) = (self.family, &mut self.chains[index]);
         let context = Context { family, dialect: Dialect::D, sets: &self.sets };
         let mut reader = Reader::default();
         let gone = |error: &NetlinkError| matches!(error, NetlinkError::Refused { errno: libc::ENOENT, .. });
         let rules = netlink.dump(&Request::rules(family, &chain.name), |rules: &mut Vec<Entry>, message| {
-            rules.extend(parse::rule(message, &mut reader, context, keep_raw));
+            rules.extend(parse::rule(message, &mut reader, context, keep_raw, wanted));
         });
         let mut rules = match rules {
             Ok(rules) => rules,

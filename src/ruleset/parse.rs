@@ -65,8 +65,14 @@ fn read_counters(nest: &[u8]) -> Option<Counters> {
     Some(counters)
 }
 
-/// The rule in a `NEWRULE`.
-pub(super) fn rule(message: Message<'_>, reader: &mut Reader, context: Context<'_>, keep_raw: bool) -> Option<Entry> {
+/// The rule in a `NEWRULE`, if its expressions are wanted.
+pub(super) fn rule(
+    message: Message<'_>,
+    reader: &mut Reader,
+    context: Context<'_>,
+    keep_raw: bool,
+    wanted: &dyn Fn(&[u8]) -> bool,
+) -> Option<Entry> {
     if !message.is_nftables(NFT_MSG_NEWRULE) {
         return None;
     }
@@ -78,6 +84,9 @@ pub(super) fn rule(message: Message<'_>, reader: &mut Reader, context: Context<'
             NFTA_RULE_USERDATA => userdata = Some(payload),
             _ => {}
         }
+    }
+    if !wanted(list) {
+        return None;
     }
     let (reading, counters) = reader.read(list, userdata, context);
     let raw = (keep_raw || reading == Reading::Foreign).then(|| list.into());

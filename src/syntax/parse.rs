@@ -14,11 +14,10 @@ pub fn number(word: &Word<'_>, max: u64) -> Result<u64, SyntaxError> {
 
 /// A number as `strtoul` with base 0 reads it.
 pub fn parse_number(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, radix) = match lower.strip_prefix("0x") {
-        Some(hex) => (hex, 16),
-        None if lower.len() > 1 && lower.starts_with('0') => (&lower[1..], 8),
-        None => (lower.as_str(), 10),
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
     };
     digits.starts_with(|c: char| c.is_ascii_hexdigit()).then(|| u64::from_str_radix(digits, radix).ok())?
 }
