@@ -5,4 +5,5 @@ mod encodings;
 mod extensions;
 mod lab;
 mod layers;
+mod readme;
 mod support;

@@ -1,7 +1,54 @@
-//! # dockgate
+//! Guards the containers of a Docker host: manages the `DOCKER-USER` chain over netlink, without
+//! `iptables`, `nft` or a shell.
 //!
-//! Guards the containers of a Docker host: manages the `DOCKER-USER` chain over netlink, each
-//! change one atomic transaction, truthful for iptables.
+//! Every change is one atomic transaction, made on the very ruleset that it was planned on; what is
+//! written reads back in `iptables -S`, `-C`, `-D` and `iptables-save | iptables-restore` as exactly
+//! what it does; what can't be read is shown and kept.
+//!
+//! # From words to the kernel and back
+//!
+//! ```standalone_crate
+//! use dockgate::{
+//!     apply::{Options, transact},
+//!     lab::{self, Userns},
+//!     model::{ChainName, Counters, Family},
+//!     netlink::Netlink,
+//!     plan,
+//!     rule::Parser,
+//!     ruleset::{Ruleset, Which},
+//!     syntax::split,
+//! };
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // A network namespace of our own, so that trying this changes nothing. Leave it out, and the
+//!     // rest works on the host (as root).
+//!     lab::enter(Userns::WhenNeeded)?;
+//!
+//!     // Open: kept open, a connection is much cheaper than one for each change.
+//!     let mut netlink = Netlink::open()?;
+//!     let chain = ChainName::docker_user();
+//!
+//!     // Words to rules, as iptables takes them.
+//!     let mut words = Vec::new();
+//!     split("-i eth0 ! -s 192.168.1.1 -j DROP", &mut words)?;
+//!     let parsed = Parser::parse(&words, Family::Ip)?;
+//!
+//!     // Read the chains, plan, commit. If somebody else changes the ruleset between the reading and
+//!     // the commit, the kernel refuses the transaction and the closure is called again.
+//!     let done = transact(&mut netlink, Options::default(), |netlink| {
+//!         let observed = Ruleset::read(netlink, Family::Ip, Which::None)?;
+//!         Ok(plan::append(&observed, &chain, parsed.rules.clone(), Counters::default())?)
+//!     })?;
+//!     // There was nothing, not even the table: all of it was made as Docker makes it.
+//!     assert_eq!(done.messages(), 5);
+//!
+//!     // Read the chain back.
+//!     let observed = Ruleset::read(&mut netlink, Family::Ip, Which::Of(&chain))?;
+//!     let rules = observed.chain("DOCKER-USER").unwrap().rules();
+//!     assert_eq!(rules[0].rule().unwrap().to_string(), "! -s 192.168.1.1/32 -i eth0 -j DROP");
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # The map
 //!
