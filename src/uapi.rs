@@ -154,6 +154,7 @@ pub const IPSET_CMD_GET_BYINDEX: u16 = 15;
 pub const IPSET_PROTOCOL: u8 = 7;
 pub const IPSET_ATTR_PROTOCOL: u16 = 1;
 pub const IPSET_ATTR_SETNAME: u16 = 2;
+pub const IPSET_ATTR_FAMILY: u16 = 5;
 pub const IPSET_ATTR_INDEX: u16 = 11;
 
 // rtnetlink.h, if_link.h, if_addr.h, veth.h

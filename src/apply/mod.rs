@@ -47,6 +47,8 @@ pub enum ApplyError {
     Linearize {
         /// Its step.
         step: usize,
+        /// The line it came from.
+        line: Option<usize>,
         /// Why.
         error: LinearizeError,
     },
@@ -125,13 +127,26 @@ impl Writer {
         }
         loop {
             match self.try_encode(plan, options.dry_run) {
-                Err(ApplyError::Linearize { step, error: LinearizeError::NoSuchSet(name) }) => match netlink.set_index(&name)? {
-                    Some(index) => self.sets.push(index, name),
-                    None => return Err(ApplyError::Linearize { step, error: LinearizeError::NoSuchSet(name) }),
-                },
+                Err(ApplyError::Linearize { step, error: LinearizeError::NoSuchSet(name), .. }) => {
+                    let index = self.find_set(netlink, plan, step, &name)?;
+                    self.sets.push(index, name);
+                }
                 other => return other,
             }
         }
+    }
+
+    /// The number of an ipset that a rule names, whose family must be the rule's: the kernel takes
+    /// another, which then never matches.
+    fn find_set(&self, netlink: &mut Netlink, plan: &Plan, step: usize, name: &str) -> Result<u16, ApplyError> {
+        let at = plan.at(step);
+        let family = at.map(|at| at.step().family());
+        let error = match netlink.set_by_name(name)? {
+            None => LinearizeError::NoSuchSet(name.to_owned()),
+            Some((_, of)) if of != 0 && family.is_some_and(|family| family.nfproto() != of) => LinearizeError::OtherFamily(name.to_owned()),
+            Some((index, _)) => return Ok(index),
+        };
+        Err(ApplyError::Linearize { step, line: at.and_then(|at| at.rule()?.1), error })
     }
 
     fn try_encode(&mut self, plan: &Plan, dry_run: bool) -> Result<SealedBatch, ApplyError> {
@@ -169,7 +184,7 @@ impl Writer {
         let context = self.context(family);
         let mut result = Ok(());
         let step = batch.rule(family, chain, place, rule.compat(), |w| result = rule.linearize(context, counters, w));
-        result.map(|()| step).map_err(|error| ApplyError::Linearize { step: step as usize, error })
+        result.map(|()| step).map_err(|error| ApplyError::Linearize { step: step as usize, line: None, error })
     }
 }
 

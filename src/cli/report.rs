@@ -14,7 +14,7 @@ use crate::{
     model::Family,
     netlink::NetlinkError,
     plan::PlanError,
-    rule::{Parser, Spans},
+    rule::{LinearizeError, Parser, Spans},
     save::LineError,
     syntax::{SyntaxError, split},
 };
@@ -113,10 +113,25 @@ impl Failure {
             }
             ApplyError::Plan(error) => plan(error, source.family),
             ApplyError::Netlink(error) => netlink(error),
-            ApplyError::Linearize { .. } => Self::new(ExitCode::Failure, error.to_string()).hint("make it with `ipset create`"),
+            ApplyError::Linearize { line, error, .. } => set(source, *line, error),
             ApplyError::Contended => Self::new(ExitCode::Resource, error.to_string()).hint("try again when fewer programs change it"),
             ApplyError::TooLong { .. } => Self::new(ExitCode::Usage, error.to_string()),
         }
+    }
+}
+
+/// A rule that names an ipset it can't have.
+fn set(source: &Source<'_>, line: Option<usize>, error: &LinearizeError) -> Failure {
+    let (LinearizeError::NoSuchSet(name) | LinearizeError::OtherFamily(name)) = error;
+    let mut text = "error: a rule can't be written; nothing was changed\n".to_owned();
+    let index = line.unwrap_or_default();
+    let mut words = Vec::new();
+    let found = split(source.line(index), &mut words).ok().and_then(|()| words.iter().find(|word| word.text == *name));
+    place(&mut text, &source.label(index), source.line(index), found.map(|word| word.span.clone()), &error.to_string());
+    let failure = Failure { code: ExitCode::Failure, text };
+    match error {
+        LinearizeError::NoSuchSet(name) => failure.hint(&format!("make it first: `ipset create {name} hash:net`")),
+        LinearizeError::OtherFamily(_) => failure.hint("ipset has `family inet` for IPv4 and `family inet6` for IPv6"),
     }
 }
 

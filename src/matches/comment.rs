@@ -36,7 +36,7 @@ impl Extension for Comment {
         if text.len() >= LEN {
             return Err(given.error(format!("a comment has {} bytes at most, this has {}", LEN - 1, text.len())));
         }
-        Ok(Self { text: text.to_owned() })
+        Self::new(text).ok_or_else(|| given.error("a comment can't hold a NUL"))
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {

@@ -97,7 +97,7 @@ impl Extension for Set {
         Example::same("-m set --match-set office src --packets-lt 5 --bytes-eq 7 -j DROP").ip(),
         Example::same("-m set --match-set office src --packets-gt 5 --bytes-lt 7 -j DROP").ip(),
         Example::fails("-m set --return-nomatch -j DROP", "needs `--match-set SET src|dst[,…]`"),
-        Example::fails("-m set --match-set office -j DROP", "`--match-set` needs one more word here: src|dst[,…]"),
+        Example::fails("-m set --match-set office -j DROP", "`--match-set` needs a word here: src|dst[,…]"),
         Example::fails("-m set --match-set office src,both -j DROP", "`both` is neither src nor dst"),
         Example::fails("-m set --match-set office src,src,src,src,src,src,src -j DROP", "an element of a set has 6 parts at most"),
         Example::fails("-m set --match-set thirty-two-letters-are-too-many. src -j DROP", "a set's name has 31 bytes at most, this has 32"),

@@ -19,6 +19,8 @@ pub struct Tcp {
 
 /// In the order in which iptables prints them, which is not that of the bits.
 const FLAGS: [(&str, u8); 6] = [("FIN", 1), ("SYN", 2), ("RST", 4), ("PSH", 8), ("ACK", 16), ("URG", 32)];
+/// The flags that have names.
+const ALL: u8 = 63;
 const SYN: (u8, u8) = (1 | 2 | 4 | 16, 2);
 
 impl Extension for Tcp {
@@ -158,14 +160,15 @@ impl Tcp {
             flags: (info[9] != 0 || inverted(4)).then_some(Test { negated: inverted(4), value: (info[9], info[10]) }),
             option: (info[8] != 0 || inverted(8)).then_some(Test { negated: inverted(8), value: info[8] }),
         };
-        (tcp.to_xt() == *info).then_some(tcp)
+        let flags = tcp.flags.is_none_or(|test| (test.value.0 | test.value.1) & !ALL == 0 && test.value.0 != 0);
+        (flags && tcp.to_xt() == *info).then_some(tcp)
     }
 }
 
 fn parse_flags(given: &Given<'_>) -> Result<(u8, u8), SyntaxError> {
     let read = |index: usize| {
         given.text(index).split(',').try_fold(0, |bits, name| match name.to_ascii_uppercase().as_str() {
-            "ALL" => Ok(63),
+            "ALL" => Ok(ALL),
             "NONE" => Ok(bits),
             upper => FLAGS.iter().find(|(known, _)| *known == upper).map(|(_, bit)| bits | bit).ok_or_else(|| {
                 given.values[index].error(format!("`{name}` is not a flag")).hint("they are FIN, SYN, RST, PSH, ACK, URG, ALL and NONE")
@@ -182,7 +185,7 @@ fn parse_flags(given: &Given<'_>) -> Result<(u8, u8), SyntaxError> {
 fn read_flags(condition: &Condition<'_>) -> Option<Test<(u8, u8)>> {
     match *condition {
         Condition { field, mask: Some(&[mask]), operand: Operand::Value(op @ (CmpOp::Eq | CmpOp::Neq), &[set]) }
-            if field == Field::transport(13, 1) && mask != 0 =>
+            if field == Field::transport(13, 1) && mask != 0 && (mask | set) & !ALL == 0 =>
         {
             Some(Test { negated: op == CmpOp::Neq, value: (mask, set) })
         }

@@ -18,6 +18,9 @@ pub enum InvalidInterface {
     /// 16 or more bytes.
     #[error("an interface's name has 15 characters at most")]
     TooLong,
+    /// One that no interface can have, or that a rule's text could not hold.
+    #[error("an interface's name has no blanks, quotes, backslashes or slashes")]
+    Character,
 }
 
 impl Interface {
@@ -31,6 +34,7 @@ impl Interface {
     pub fn new(text: &str) -> Result<Self, InvalidInterface> {
         match text.len() {
             0 => Err(InvalidInterface::Empty),
+            1..=Self::MAX if !is_plain(text.as_bytes()) => Err(InvalidInterface::Character),
             1..=Self::MAX => Ok(match text.strip_suffix('+') {
                 Some(start) => Self::from_bytes(start.as_bytes(), true),
                 None => Self::from_bytes(text.as_bytes(), false),
@@ -39,14 +43,15 @@ impl Interface {
         }
     }
 
-    /// All interfaces whose name begins with these bytes; `None` if they are too many.
+    /// All interfaces whose name begins with these bytes; `None` if they are too many, or not plain.
     pub fn prefix(start: &[u8]) -> Option<Self> {
-        (start.len() < Self::MAX).then(|| Self::from_bytes(start, true))
+        (start.len() < Self::MAX && is_plain(start)).then(|| Self::from_bytes(start, true))
     }
 
-    /// The interface with just these bytes as its name; `None` if there are none or too many.
+    /// The interface with just these bytes as its name; `None` if there are none or too many, if they
+    /// are not plain, or end in the `+` that would make it a prefix when it is printed.
     pub fn exact(name: &[u8]) -> Option<Self> {
-        (1..=Self::MAX).contains(&name.len()).then(|| Self::from_bytes(name, false))
+        ((1..=Self::MAX).contains(&name.len()) && is_plain(name) && !name.ends_with(b"+")).then(|| Self::from_bytes(name, false))
     }
 
     fn from_bytes(bytes: &[u8], prefix: bool) -> Self {
@@ -69,6 +74,13 @@ impl Interface {
     pub fn is_any(&self) -> bool {
         self.prefix && self.len == 0
     }
+}
+
+/// Can a rule's text hold it as it is? The kernel refuses white space and slashes itself
+/// (`net/core/dev.c`, `dev_valid_name`).
+fn is_plain(name: &[u8]) -> bool {
+    std::str::from_utf8(name)
+        .is_ok_and(|name| !name.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '"' | '\'' | '\\')))
 }
 
 impl fmt::Display for Interface {

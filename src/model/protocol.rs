@@ -101,13 +101,21 @@ impl Protocol {
             return Ok(None);
         }
         let named = || NAMES.iter().chain(MORE_NAMES).find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|&(_, number)| number);
-        let number = word.parse::<u8>().ok().or_else(named).ok_or_else(|| UnknownProtocol(word.to_owned()))?;
+        let number = number(word).or_else(named).ok_or_else(|| UnknownProtocol(word.to_owned()))?;
         Ok((number != 0).then_some(Self(number)))
     }
 
     /// The name that iptables 1.8.11 and later print, if they print one.
     pub fn name(self) -> Option<&'static str> {
         NAMES.iter().find(|(_, number)| *number == self.0).map(|&(name, _)| name)
+    }
+}
+
+/// Decimal, or `0x…`.
+fn number(word: &str) -> Option<u8> {
+    match word.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok(),
+        None => word.parse().ok(),
     }
 }
 

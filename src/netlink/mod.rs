@@ -202,18 +202,24 @@ impl Netlink {
         Ok(self.seq)
     }
 
-    /// The number of the ipset of that name; `None` if there is none (or the kernel has no ipset).
+    /// The number of the ipset of that name and the family of what it holds (`NFPROTO_…`, 0 for
+    /// any); `None` if there is none (or the kernel has no ipset).
     ///
     /// # Errors
     /// [`NetlinkError`]
-    pub fn set_index(&mut self, name: &str) -> Result<Option<u16>, NetlinkError> {
-        let mut index = None;
+    pub fn set_by_name(&mut self, name: &str) -> Result<Option<(u16, u8)>, NetlinkError> {
+        let (mut index, mut family) = (None, 0);
         let asked = self.ask(&Request::set_by_name(name), |message| {
-            let attrs = Attrs::new(message.attributes()).flatten();
-            index = index.or(attrs.filter(|attr| attr.kind == IPSET_ATTR_INDEX).find_map(|attr| attr.payload.try_into().ok()));
+            for attr in Attrs::new(message.attributes()).flatten() {
+                match attr.kind {
+                    IPSET_ATTR_INDEX => index = attr.payload.try_into().ok().map(u16::from_be_bytes),
+                    IPSET_ATTR_FAMILY => family = attr.payload.first().copied().unwrap_or_default(),
+                    _ => {}
+                }
+            }
             false
         });
-        Self::if_there(asked, index.map(u16::from_be_bytes))
+        Self::if_there(asked, index.map(|index| (index, family)))
     }
 
     /// The name of the ipset with that number; `None` if there is none.

@@ -19,6 +19,9 @@ pub enum LinearizeError {
     /// `-m set` or `-j SET` names an ipset that does not exist.
     #[error("there is no ipset called `{0}`")]
     NoSuchSet(String),
+    /// The ipset holds addresses of the other family.
+    #[error("the ipset `{0}` is one of the other family, and would never match")]
+    OtherFamily(String),
 }
 
 /// The part of a rule that an expression belongs to.

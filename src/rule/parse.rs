@@ -404,9 +404,10 @@ impl<'a> Parser<'a> {
         let mut values = Vec::with_capacity(spec.values.len());
         for what in spec.values {
             let word = tokens.value(what)?;
-            // The first word is the option's whatever it is, as for getopt; the next only if it is no option.
-            if !values.is_empty() && word.text.starts_with('-') {
-                return Err(word.error(format!("`--{}` needs one more word here: {what}", spec.name)));
+            // For getopt the first word is the option's whatever it is; but only a text can look like an option.
+            let option = word.text.starts_with("--") || (word.text.len() == 2 && word.text.starts_with('-'));
+            if (option && *what != "TEXT") || (!values.is_empty() && word.text.starts_with('-')) {
+                return Err(word.error(format!("`--{}` needs a word here: {what}", spec.name)));
             }
             if word.text == "!" {
                 return Err(word.error("the `!` stands before the option").hint(format!("write `! --{} …`", spec.name)));
