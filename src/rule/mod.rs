@@ -6,12 +6,15 @@ pub mod help;
 mod kernel;
 mod list;
 mod parse;
+mod parsed;
 mod tokens;
+mod unknown;
 
 pub use base::{Base, BaseOption};
 pub use kernel::{Landmarks, LinearizeError, Origin, Reader, Reading};
 pub use list::{Listing, Standing};
-pub use parse::{Parsed, Parser, Spans};
+pub use parse::Parser;
+pub use parsed::{Parsed, Spans};
 pub use tokens::{Token, Tokens};
 
 use std::fmt;

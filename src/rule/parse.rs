@@ -1,6 +1,10 @@
 use std::ops::Range;
 
-use super::{Base, Rule, tokens::LONG, tokens::Token, tokens::Tokens};
+use super::{
+    Base, Parsed, Rule, Spans,
+    tokens::{LONG, Token, Tokens},
+    unknown::{unknown_match, unknown_option, unknown_target},
+};
 use crate::{
     extension::Listed,
     matches::{self, Match},
@@ -8,37 +12,6 @@ use crate::{
     syntax::{Args, Given, OptionSpec, SyntaxError, Word, parse_number},
     targets::{self, Target},
 };
-
-/// Where the parts of a rule stand in its line, for carets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Spans {
-    base: Vec<(super::BaseOption, Range<usize>)>,
-    matches: Vec<Range<usize>>,
-    target: Option<Range<usize>>,
-}
-
-impl Spans {
-    /// The bytes of the line that made this part.
-    pub fn of(&self, origin: super::Origin) -> Option<Range<usize>> {
-        match origin {
-            super::Origin::Base(option) => self.base.iter().find(|(known, _)| *known == option).map(|(_, span)| span.clone()),
-            super::Origin::Match(index) => self.matches.get(index).cloned(),
-            super::Origin::Target => self.target.clone(),
-            super::Origin::Counter => None,
-        }
-    }
-}
-
-/// A line's rules: more than one where `-s` or `-d` have lists.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
-    /// The rules, in the order in which they are added.
-    pub rules: Vec<Rule>,
-    /// `-c`
-    pub counters: Option<Counters>,
-    /// Where their parts stand.
-    pub spans: Spans,
-}
 
 /// Takes a rule's options one by one; what is not one of them is its caller's business.
 #[derive(Debug)]
@@ -474,39 +447,4 @@ fn expand(rule: Rule, sources: &[Test<Address>], destinations: &[Test<Address>])
         }
     }
     rules
-}
-
-fn unknown_match(word: &Word<'_>, family: Family) -> SyntaxError {
-    let error = word.error(format!("there is no match `{}` in {}", word.text, family.command()));
-    let other = matches::ALL.iter().find(|one| one.name == word.text || one.aliases.contains(&word.text.as_ref()));
-    match other {
-        Some(_) => error.hint("the other family has it"),
-        None => error.hint("see `dockgate iptables --help` for those there are"),
-    }
-}
-
-fn unknown_target(word: &Word<'_>, family: Family) -> SyntaxError {
-    let error = word.error(format!("there is no target `{}` in the filter table of {}", word.text, family.command()));
-    error.hint("see `dockgate iptables --help` for those there are")
-}
-
-fn unknown_option(name: &str, span: Range<usize>, family: Family) -> SyntaxError {
-    let has = |options: &[OptionSpec]| options.iter().any(|spec| spec.is_called(name));
-    let owners: Vec<String> = matches::ALL
-        .iter()
-        .filter(|one| one.families.contains(&family) && has(one.options))
-        .map(|one| match one.protocol {
-            Some(protocol) => format!("`-p {protocol}`"),
-            None => format!("`-m {}`", one.name),
-        })
-        .chain(targets::ALL.iter().filter(|one| has(one.options)).map(|one| format!("`-j {}`", one.name)))
-        .collect();
-    match owners.as_slice() {
-        [] => SyntaxError::new(span, format!("there is no option `--{name}`")).hint("see `dockgate iptables --help`"),
-        [owner] => SyntaxError::new(span, format!("`--{name}` belongs to {owner}")).hint(format!("write {owner} in front of it")),
-        several => {
-            let error = SyntaxError::new(span, format!("`--{name}` belongs to one of {}", several.join(", ")));
-            error.hint(format!("write for example {} in front of it", several[0]))
-        }
-    }
 }

@@ -1,0 +1,45 @@
+//! Words that name nothing: what was meant, and where it belongs.
+
+use std::ops::Range;
+
+use crate::{
+    matches,
+    model::Family,
+    syntax::{OptionSpec, SyntaxError, Word},
+    targets,
+};
+
+pub(super) fn unknown_match(word: &Word<'_>, family: Family) -> SyntaxError {
+    let error = word.error(format!("there is no match `{}` in {}", word.text, family.command()));
+    let other = matches::ALL.iter().find(|one| one.name == word.text || one.aliases.contains(&word.text.as_ref()));
+    match other {
+        Some(_) => error.hint("the other family has it"),
+        None => error.hint("see `dockgate iptables --help` for those there are"),
+    }
+}
+
+pub(super) fn unknown_target(word: &Word<'_>, family: Family) -> SyntaxError {
+    let error = word.error(format!("there is no target `{}` in the filter table of {}", word.text, family.command()));
+    error.hint("see `dockgate iptables --help` for those there are")
+}
+
+pub(super) fn unknown_option(name: &str, span: Range<usize>, family: Family) -> SyntaxError {
+    let has = |options: &[OptionSpec]| options.iter().any(|spec| spec.is_called(name));
+    let owners: Vec<String> = matches::ALL
+        .iter()
+        .filter(|one| one.families.contains(&family) && has(one.options))
+        .map(|one| match one.protocol {
+            Some(protocol) => format!("`-p {protocol}`"),
+            None => format!("`-m {}`", one.name),
+        })
+        .chain(targets::ALL.iter().filter(|one| has(one.options)).map(|one| format!("`-j {}`", one.name)))
+        .collect();
+    match owners.as_slice() {
+        [] => SyntaxError::new(span, format!("there is no option `--{name}`")).hint("see `dockgate iptables --help`"),
+        [owner] => SyntaxError::new(span, format!("`--{name}` belongs to {owner}")).hint(format!("write {owner} in front of it")),
+        several => {
+            let error = SyntaxError::new(span, format!("`--{name}` belongs to one of {}", several.join(", ")));
+            error.hint(format!("write for example {} in front of it", several[0]))
+        }
+    }
+}
