@@ -4,6 +4,7 @@
 mod docker;
 mod encodings;
 mod extensions;
+mod killed;
 mod lab;
 mod layers;
 mod readme;
