@@ -1,8 +1,11 @@
 //! Killed at any moment, dockgate leaves the ruleset as it was or as it was to be.
 
-use crate::docker::{
-    engine::{dockgate, printed, within},
-    need::require,
+use crate::{
+    docker::{
+        engine::{printed, within},
+        need::require,
+    },
+    support::show,
 };
 use std::{
     collections::HashMap,
@@ -93,7 +96,7 @@ fn killed_at_any_system_call_of_a_restore_it_leaves_the_old_or_the_new() {
         }
     }
     assert!(olds > 0 && news > 0, "killed {olds} times before the change and {news} times after it");
-    println!("killed at each of {} system calls: {olds} times the old ruleset was found, {news} times the new", calls.len());
+    show(&format!("killed at each of {} system calls: {olds} times the old ruleset was found, {news} times the new", calls.len()));
 }
 
 /// The system calls of an undisturbed run in their order, each with how many of its name there
@@ -122,5 +125,12 @@ fn traced(netns: &Path, words: &str, options: &[&str]) -> Command {
     let mut command = Command::new(dockgate.get_program());
     command.arg(words[0]).args(["strace", "-qq", "--output=/dev/null"]).args(options).args(&words[1..]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// dockgate in a network namespace.
+fn dockgate(netns: &Path, words: &str) -> Command {
+    let mut command = within(netns, env!("CARGO_BIN_EXE_dockgate"));
+    command.args(words.split_whitespace());
     command
 }

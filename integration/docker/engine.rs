@@ -190,12 +190,18 @@ impl Engine {
 
     /// Runs dockgate on the host.
     pub fn dockgate(&self, words: &str) -> Output {
-        dockgate(&self.netns_path(), words).output().unwrap()
+        self.dockgate_command(words).output().unwrap()
     }
 
     /// Runs dockgate on the host; it must work.
     pub fn gate(&self, words: &str) -> String {
-        printed(&mut dockgate(&self.netns_path(), words))
+        printed(&mut self.dockgate_command(words))
+    }
+
+    fn dockgate_command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockgate"));
+        command.arg("--netns").arg(self.netns_path()).args(words.split_whitespace());
+        command
     }
 
     /// Runs docker; it must work. What it printed, trimmed.
@@ -307,13 +313,6 @@ fn remove_groups(group: &Path) {
 pub fn within(netns: &Path, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net={}", netns.display())).arg(program);
-    command
-}
-
-/// dockgate in a network namespace.
-pub fn dockgate(netns: &Path, words: &str) -> Command {
-    let mut command = within(netns, env!("CARGO_BIN_EXE_dockgate"));
-    command.args(words.split_whitespace());
     command
 }
 

@@ -1,28 +1,21 @@
-//! What a test needs and whether it is here. A test that can't run says so; where `REQUIRE` names
-//! what it needs, it fails instead.
+//! Whether what these tests need is here.
 
+use crate::support::skip;
 use std::{
-    env,
-    fs::{self, OpenOptions},
-    io::Write,
+    env, fs,
     os::unix::fs::MetadataExt,
     path::PathBuf,
     process::{Command, Stdio},
     thread,
 };
 
-/// True if `what` (`netns`, `iptables`, `docker`, `docker28`) is here. Else prints `SKIPPED`, also
-/// to the end of the file that `SKIPPED` names, or panics where the list in `REQUIRE` has `what`.
+/// True if `what` (`netns`, `iptables`, `docker`, `docker28`) is here; else the test is skipped.
 pub fn require(what: &str) -> bool {
-    let Some(why) = lacking(what) else { return true };
-    let asked = env::var("REQUIRE").unwrap_or_default();
-    assert!(!asked.split(',').any(|one| one.trim() == what), "REQUIRE={asked}, but {why}");
-    let line = format!("SKIPPED {}: {why}\n", thread::current().name().unwrap_or("test"));
-    print!("{line}");
-    if let Some(path) = env::var_os("SKIPPED") {
-        OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+    let why = lacking(what);
+    if let Some(why) = &why {
+        skip(thread::current().name().unwrap_or("test"), what, why);
     }
-    false
+    why.is_none()
 }
 
 fn lacking(what: &str) -> Option<String> {

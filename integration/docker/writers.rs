@@ -4,6 +4,7 @@ use super::{
     engine::{Engine, Version, printed},
     on_each_engine,
 };
+use crate::support::show;
 use std::thread;
 
 on_each_engine!(nobodys_rule_is_lost_or_doubled);
@@ -70,10 +71,10 @@ fn nobodys_rule_is_lost_or_doubled(version: Version) {
     assert_eq!(of("-s 10.2."), theirs_stay);
     let rest = if version == Version::Installed { 1 } else { 0 };
     assert_eq!(rules.len(), mine_stay.len() + theirs_stay.len() + rest);
-    println!(
+    show(&format!(
         "{} changes by dockgate, {} by iptables, {} containers with ten ports each come and gone",
         mine.len(),
         theirs.len(),
         containers
-    );
+    ));
 }

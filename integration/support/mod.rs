@@ -68,7 +68,7 @@ pub fn skip(test: &str, requirement: &str, why: &str) {
 }
 
 /// Prints a line also when the test passes: the harness keeps back only what the macros print.
-fn show(line: &str) {
+pub fn show(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
