@@ -84,18 +84,23 @@ pub fn transact(
             return Ok(plan);
         }
         let batch = writer.encode(netlink, &plan, options)?;
-        let outcome = netlink.commit(&batch)?;
-        match outcome {
+        let genid = plan.against.map(|generation| generation.0);
+        let span = tracing::info_span!("commit", genid, messages = plan.messages(), dry_run = options.dry_run).entered();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            plan.to_string().lines().for_each(|step| tracing::debug!("{step}"));
+        }
+        match netlink.commit(&batch)? {
             Outcome::Committed => {
-                tracing::info!(messages = plan.messages(), attempt, dry_run = options.dry_run, "committed");
+                tracing::info!(attempt, "the ruleset was changed");
                 return Ok(plan);
             }
-            Outcome::Outdated => tracing::warn!(attempt, "the ruleset was changed by somebody else; planning anew"),
+            Outcome::Outdated => tracing::warn!(attempt, "the ruleset was changed by somebody else meanwhile; planning anew"),
             Outcome::Refused(refusals) => {
                 let contexts = |family| writer.context(family);
                 return Err(ApplyError::Refused { refused: refusal::trace(&refusals, &batch, &plan, contexts), steps: plan.messages() });
             }
         }
+        drop(span);
         writer.buffer = batch.into_buffer();
     }
     Err(ApplyError::Contended)

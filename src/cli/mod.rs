@@ -193,6 +193,7 @@ fn trace(verbose: u8) {
         _ => tracing::Level::TRACE,
     };
     if verbose > 0 {
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).without_time().init();
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+        subscriber.with_target(false).with_ansi(false).without_time().init();
     }
 }

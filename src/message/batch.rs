@@ -1,6 +1,7 @@
 use super::{kind, reply::Messages, write};
 use crate::{
     attr::{Attr, Attrs, Writer},
+    expr,
     model::{ChainName, Family, Generation, Handle, TABLE},
     uapi::*,
 };
@@ -265,6 +266,22 @@ impl SealedBatch {
     /// The sequence number whose acknowledgement proves the commit.
     pub fn proof(&self) -> u32 {
         BEGIN + self.steps
+    }
+
+    /// A line for each message: its number, its expressions in libnftnl's notation, its bytes.
+    pub fn describe(&self) -> Vec<String> {
+        let line = |message: super::Message<'_>| {
+            let list = Attrs::new(message.attributes()).flatten().find(|attr| attr.kind == NFTA_RULE_EXPRESSIONS);
+            let mut exprs = Vec::new();
+            if let Some(list) = list.filter(|_| message.is_nftables(NFT_MSG_NEWRULE)) {
+                // A list that we wrote can be read; if not, its bytes are shown all the same.
+                let _ = expr::read_all(list.payload, &mut exprs);
+            }
+            let exprs: String = exprs.iter().map(|expr| format!("{expr} ")).collect();
+            let hex: String = message.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("message {:#06x} seq {} flags {:#x} {exprs}{hex}", message.kind, message.seq, message.flags)
+        };
+        Messages::new(&self.buf).flatten().map(line).collect()
     }
 
     /// The index of the expression at `offset` bytes from the beginning of that step's message, as

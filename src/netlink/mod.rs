@@ -63,6 +63,9 @@ impl Netlink {
         if batch.steps() == 0 {
             return Ok(Outcome::Committed);
         }
+        if tracing::enabled!(tracing::Level::TRACE) {
+            batch.describe().iter().for_each(|line| tracing::trace!("{line}"));
+        }
         self.socket.send(batch.as_bytes(), "the transaction")?;
         // `sendmsg` runs the whole transaction; the answers are there when it returns.
         let mut refusals = Vec::new();
