@@ -8,9 +8,9 @@ use crate::{
     expr::{self, Base, CmpOp, Condition, Counter, Expr, Field, Item, Operand},
     extension::{Context, Cursor, Linearizer},
     matches::{Comment, Match},
-    model::{Address, Counters, Dialect, Test},
+    model::{Address, Counters, Dialect, Family, Test},
     targets::Target,
-    uapi::{NFT_META_IIFNAME, NFT_META_OIFNAME},
+    uapi::{NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_OIFNAME},
 };
 
 /// Why a rule has no expressions.
@@ -179,7 +179,7 @@ impl Reader {
             let (mut exprs, mut again) = (Vec::with_capacity(8), Vec::with_capacity(8));
             expr::read_all(&self.again, &mut exprs).is_ok()
                 && expr::fold(&exprs, &mut again)
-                && normalize(&again) == *same_meaning.get_or_insert_with(|| normalize(items))
+                && normalize(&again, context.family) == *same_meaning.get_or_insert_with(|| normalize(items, context.family))
         });
         self.likely = found.unwrap_or(self.likely);
         found.is_some()
@@ -209,12 +209,12 @@ enum Normal<'a> {
 /// Two rules with equal normal forms do the same and are printed the same: no counters (at most one
 /// is read), no load that nothing uses, native tests between two others in one order, interfaces'
 /// names without padding, ports as ranges.
-fn normalize<'a>(items: &[Item<'a>]) -> Vec<Normal<'a>> {
+fn normalize<'a>(items: &[Item<'a>], family: Family) -> Vec<Normal<'a>> {
     let mut out = Vec::with_capacity(items.len());
     for item in items {
         match *item {
             Item::Counter(_) | Item::Stray(_) => {}
-            Item::Condition(condition) => normalize_condition(condition, &mut out),
+            Item::Condition(condition) => normalize_condition(condition, family, &mut out),
             item => out.push(Normal::Item(item)),
         }
     }
@@ -228,7 +228,21 @@ fn normalize<'a>(items: &[Item<'a>]) -> Vec<Normal<'a>> {
     out
 }
 
-fn normalize_condition<'a>(mut condition: Condition<'a>, out: &mut Vec<Normal<'a>>) {
+fn normalize_condition<'a>(mut condition: Condition<'a>, family: Family, out: &mut Vec<Normal<'a>>) {
+    if family == Family::Ip && condition.field == Field::network(9, 1) {
+        condition.field = Field::Meta(NFT_META_L4PROTO);
+    }
+    if let (Field::Payload { base: Base::Network, offset, .. }, Some(mask), Operand::Value(_, value)) =
+        (condition.field, condition.mask, &mut condition.operand)
+    {
+        // A mask of whole bytes is a shorter load without one.
+        let whole = mask.iter().take_while(|&&byte| byte == 0xff).count();
+        if whole > 0 && mask[whole..].iter().all(|&byte| byte == 0) && value.len() == mask.len() {
+            condition.field = Field::network(offset, whole as u32);
+            condition.mask = None;
+            *value = &value[..whole];
+        }
+    }
     if let (Field::Meta(NFT_META_IIFNAME | NFT_META_OIFNAME), Operand::Value(_, value)) = (condition.field, &mut condition.operand)
         && let Some(end) = value.iter().position(|&byte| byte == 0)
     {
