@@ -5,6 +5,7 @@ mod base;
 pub mod help;
 mod kernel;
 mod list;
+mod normal;
 mod parse;
 mod parsed;
 mod tokens;
