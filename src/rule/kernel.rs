@@ -8,7 +8,7 @@ use crate::{
     expr::{self, Counter, Expr, Field, Item},
     extension::{Context, Cursor, Linearizer},
     matches::{Comment, Match},
-    model::{Address, Counters, Dialect, Family, Test},
+    model::{Address, Counters, Dialect, Test},
     targets::Target,
     uapi::{NFT_META_IIFNAME, NFT_META_OIFNAME},
 };
