@@ -1,8 +1,8 @@
 //! Kernel numbers under their kernel names. Constants only.
 //!
 //! Source: `include/uapi/linux/netlink.h`, `netfilter.h`, `netfilter/nfnetlink.h`,
-//! `netfilter/nf_tables.h`, `netfilter/nf_tables_compat.h`, `netfilter/ipset/ip_set.h`,
-//! `rtnetlink.h`, `if_link.h`, `if_addr.h`, `veth.h`.
+//! `netfilter/nf_tables.h`, `netfilter/nf_tables_compat.h`, `netfilter/nf_nat.h`,
+//! `netfilter/ipset/ip_set.h`, `netfilter_ipv4.h`, `rtnetlink.h`, `if_link.h`, `if_addr.h`, `veth.h`.
 #![expect(missing_docs, reason = "the kernel headers document these")]
 
 // netlink.h
@@ -31,9 +31,11 @@ pub const NLA_TYPE_MASK: u16 = 0x3fff;
 // netfilter.h, nfnetlink.h
 pub const NFPROTO_IPV4: u8 = 2;
 pub const NFPROTO_IPV6: u8 = 10;
+pub const NF_INET_PRE_ROUTING: u32 = 0;
 pub const NF_INET_LOCAL_IN: u32 = 1;
 pub const NF_INET_FORWARD: u32 = 2;
 pub const NF_INET_LOCAL_OUT: u32 = 3;
+pub const NF_INET_POST_ROUTING: u32 = 4;
 pub const NF_DROP: i32 = 0;
 pub const NF_ACCEPT: i32 = 1;
 pub const NFNL_SUBSYS_IPSET: u16 = 6;
@@ -141,6 +143,14 @@ pub const NFTA_LOG_GROUP: u16 = 1;
 pub const NFTA_LOG_PREFIX: u16 = 2;
 pub const NFTA_LOG_SNAPLEN: u16 = 3;
 pub const NFTA_LOG_QTHRESHOLD: u16 = 4;
+
+// netfilter_ipv4.h, netfilter/nf_nat.h
+pub const NF_IP_PRI_RAW: i32 = -300;
+pub const NF_IP_PRI_NAT_DST: i32 = -100;
+pub const NF_IP_PRI_FILTER: i32 = 0;
+pub const NF_IP_PRI_NAT_SRC: i32 = 100;
+pub const NF_NAT_RANGE_MAP_IPS: u32 = 1;
+pub const NF_NAT_RANGE_PROTO_SPECIFIED: u32 = 2;
 
 // nf_tables_compat.h
 pub const NFTA_MATCH_NAME: u16 = 1;

@@ -23,6 +23,23 @@ pub enum Place {
     Replacing(Handle),
 }
 
+/// A chain that the kernel's hooks enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseChain<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// `filter` or `nat`.
+    pub kind: &'a str,
+    /// `NF_INET_…`
+    pub hook: u32,
+    /// Lower comes earlier.
+    pub priority: i32,
+    /// `NF_ACCEPT` or `NF_DROP`.
+    pub policy: i32,
+    /// Does it count what meets the policy, as with iptables 1.8.10 and later?
+    pub counters: bool,
+}
+
 /// A transaction in the making: every message is a step, numbered from 0, and its sequence number
 /// tells it from the others in the kernel's answer.
 #[derive(Debug)]
@@ -30,6 +47,7 @@ pub struct Batch {
     buf: Vec<u8>,
     steps: u32,
     against: Option<Generation>,
+    table: &'static str,
     /// Where the last step's message begins: it asks for the acknowledgement.
     last: usize,
     overflowed: Option<u32>,
@@ -52,7 +70,7 @@ impl Batch {
                 w.be32(NFNL_BATCH_GENID, id);
             }
         });
-        Self { buf, steps: 0, against, last: 0, overflowed: None }
+        Self { buf, steps: 0, against, table: TABLE, last: 0, overflowed: None }
     }
 
     /// Nothing to do?
@@ -76,52 +94,68 @@ impl Batch {
         step
     }
 
-    /// Makes the table `filter`; no error if it is there.
+    /// The steps from here on are about that table, not about `filter`.
+    pub fn set_table(&mut self, name: &'static str) {
+        self.table = name;
+    }
+
+    /// Makes the table; no error if it is there.
     pub fn new_table(&mut self, family: Family) -> u32 {
-        self.step(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, |w| w.string(NFTA_TABLE_NAME, TABLE))
+        let table = self.table;
+        self.step(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, |w| w.string(NFTA_TABLE_NAME, table))
     }
 
     /// Makes `FORWARD` as iptables makes it: hook forward, priority 0, policy accept; with counters
     /// as 1.8.10 and later do.
     pub fn new_forward_chain(&mut self, family: Family, counters: bool) -> u32 {
+        let forward = BaseChain { name: "FORWARD", kind: "filter", hook: NF_INET_FORWARD, priority: 0, policy: NF_ACCEPT, counters };
+        self.new_base_chain(family, forward)
+    }
+
+    /// Makes a chain that a hook enters; one that is there gets the policy.
+    pub fn new_base_chain(&mut self, family: Family, chain: BaseChain<'_>) -> u32 {
+        let table = self.table;
         self.step(NFT_MSG_NEWCHAIN, NLM_F_CREATE, family, |w| {
-            w.string(NFTA_CHAIN_TABLE, TABLE);
-            w.string(NFTA_CHAIN_NAME, "FORWARD");
+            w.string(NFTA_CHAIN_TABLE, table);
+            w.string(NFTA_CHAIN_NAME, chain.name);
             w.nest(NFTA_CHAIN_HOOK, |w| {
-                w.be32(NFTA_HOOK_HOOKNUM, NF_INET_FORWARD);
-                w.be32(NFTA_HOOK_PRIORITY, 0);
+                w.be32(NFTA_HOOK_HOOKNUM, chain.hook);
+                w.be32(NFTA_HOOK_PRIORITY, chain.priority as u32);
             });
-            w.be32(NFTA_CHAIN_POLICY, NF_ACCEPT as u32);
-            if counters {
+            w.be32(NFTA_CHAIN_POLICY, chain.policy as u32);
+            if chain.counters {
                 w.nest(NFTA_CHAIN_COUNTERS, |w| {
                     w.be64(NFTA_COUNTER_BYTES, 0);
                     w.be64(NFTA_COUNTER_PACKETS, 0);
                 });
             }
-            w.string(NFTA_CHAIN_TYPE, "filter");
+            w.string(NFTA_CHAIN_TYPE, chain.kind);
         })
     }
 
     /// Makes a user chain; refused (`EEXIST`) if it is there.
     pub fn new_chain(&mut self, family: Family, chain: &ChainName) -> u32 {
+        let table = self.table;
         self.step(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, family, |w| {
-            w.string(NFTA_CHAIN_TABLE, TABLE);
+            w.string(NFTA_CHAIN_TABLE, table);
             w.string(NFTA_CHAIN_NAME, chain.as_str());
         })
     }
 
     /// Removes a chain; refused (`EBUSY`) while it has rules or a jump leads to it.
     pub fn delete_chain(&mut self, family: Family, chain: &ChainName) -> u32 {
+        let table = self.table;
         self.step(NFT_MSG_DELCHAIN, 0, family, |w| {
-            w.string(NFTA_CHAIN_TABLE, TABLE);
+            w.string(NFTA_CHAIN_TABLE, table);
             w.string(NFTA_CHAIN_NAME, chain.as_str());
         })
     }
 
     /// Gives the chain with that handle another name.
     pub fn rename_chain(&mut self, family: Family, handle: Handle, to: &ChainName) -> u32 {
+        let table = self.table;
         self.step(NFT_MSG_NEWCHAIN, 0, family, |w| {
-            w.string(NFTA_CHAIN_TABLE, TABLE);
+            w.string(NFTA_CHAIN_TABLE, table);
             w.be64(NFTA_CHAIN_HANDLE, handle.0);
             w.string(NFTA_CHAIN_NAME, to.as_str());
         })
@@ -143,8 +177,9 @@ impl Batch {
             Place::Replacing(_) => NLM_F_CREATE | NLM_F_REPLACE,
         };
         let id = self.steps;
+        let table = self.table;
         self.step(NFT_MSG_NEWRULE, flags, family, |w| {
-            w.string(NFTA_RULE_TABLE, TABLE);
+            w.string(NFTA_RULE_TABLE, table);
             w.string(NFTA_RULE_CHAIN, chain.as_str());
             match place {
                 Place::Before(handle) | Place::After(handle) => w.be64(NFTA_RULE_POSITION, handle.0),
@@ -166,8 +201,9 @@ impl Batch {
 
     /// Removes the rule with that handle.
     pub fn delete_rule(&mut self, family: Family, chain: &ChainName, handle: Handle) -> u32 {
+        let table = self.table;
         self.step(NFT_MSG_DELRULE, 0, family, |w| {
-            w.string(NFTA_RULE_TABLE, TABLE);
+            w.string(NFTA_RULE_TABLE, table);
             w.string(NFTA_RULE_CHAIN, chain.as_str());
             w.be64(NFTA_RULE_HANDLE, handle.0);
         })
@@ -175,8 +211,9 @@ impl Batch {
 
     /// Removes all rules of a chain.
     pub fn flush_chain(&mut self, family: Family, chain: &ChainName) -> u32 {
+        let table = self.table;
         self.step(NFT_MSG_DELRULE, 0, family, |w| {
-            w.string(NFTA_RULE_TABLE, TABLE);
+            w.string(NFTA_RULE_TABLE, table);
             w.string(NFTA_RULE_CHAIN, chain.as_str());
         })
     }

@@ -7,7 +7,7 @@ mod batch;
 mod reply;
 mod request;
 
-pub use batch::{Batch, Place, SealedBatch};
+pub use batch::{BaseChain, Batch, Place, SealedBatch};
 pub use reply::{Message, Messages, Refusal};
 pub use request::Request;
 
