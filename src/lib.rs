@@ -73,11 +73,13 @@
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
 //! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER` |
 //! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
+//! | `demo` | a Docker host to look at: its chains, packets, rule after rule, and what became of them |
 //! | `cli` | arguments to commands, and all that is printed |
 
 pub mod apply;
 pub mod attr;
 pub mod cli;
+pub mod demo;
 pub mod docker;
 pub mod expr;
 pub mod extension;

@@ -1,6 +1,7 @@
 //! The command line: arguments become a command, a command ends in an [`ExitCode`]. The only module
 //! that prints: data on stdout, talk on stderr.
 
+mod demo;
 mod exit;
 mod help;
 mod host;
@@ -41,7 +42,7 @@ const EXIT_CODES: &str = "Exit codes, as those of iptables:
   4  no permission, or netfilter can't be reached; nothing was changed";
 
 /// Options of all commands.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct Global {
     /// Work in this network namespace: a name of `ip netns`, a path, or a process id
     #[arg(long, value_name = "NAME|PATH|PID", global = true)]
@@ -117,6 +118,8 @@ enum Command {
         #[arg(short, long)]
         noflush: bool,
     },
+    /// Show it all in a throw-away network: no root, no Docker
+    Demo,
 }
 
 impl Global {
@@ -182,6 +185,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Ip6tables { words } => iptables::run(Family::Ip6, words, &cli.global),
         Command::List => list::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
+        Command::Demo => demo::run(&cli.global),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }
 }
