@@ -6,6 +6,7 @@ mod refusal;
 pub use refusal::{Explained, RefusedStep};
 
 use crate::{
+    attr::Writer as AttrWriter,
     expr::copy_zeroed,
     extension::{Context, Sets},
     message::{Batch, Place, SealedBatch},
@@ -122,8 +123,7 @@ impl Writer {
 
     fn encode(&mut self, netlink: &mut Netlink, plan: &Plan, options: Options) -> Result<SealedBatch, ApplyError> {
         for family in Family::BOTH {
-            let writes = |step: &Step| step.family() == family && matches!(step, Step::Rule(_) | Step::Append { .. } | Step::Forward(_));
-            if self.dialects[family as usize].is_none() && plan.steps.iter().any(writes) {
+            if self.dialects[family as usize].is_none() && self.dialect_matters(plan, family) {
                 self.dialects[family as usize] = Some(match options.dialect {
                     Some(dialect) => dialect,
                     None => host_dialect(netlink, family)?,
@@ -139,6 +139,27 @@ impl Writer {
                 other => return other,
             }
         }
+    }
+
+    /// Does the plan write anything for that family that is not the same in all dialects? Most single
+    /// rules are, and the host need not be asked.
+    fn dialect_matters(&self, plan: &Plan, family: Family) -> bool {
+        const FEW: usize = 8;
+        let encoded = |rule: &Rule, dialect| {
+            let mut buf = Vec::new();
+            let written = rule.linearize(Context { dialect, ..self.context(family) }, Counters::default(), &mut AttrWriter::new(&mut buf));
+            written.is_ok().then_some(buf)
+        };
+        let differs = |rule: &Rule| {
+            let first = encoded(rule, Dialect::Portable);
+            first.is_none() || Dialect::ALL.into_iter().any(|dialect| encoded(rule, dialect) != first)
+        };
+        plan.steps.iter().filter(|step| step.family() == family).any(|step| match step {
+            Step::Forward(_) => true,
+            Step::Rule(add) => differs(&add.rule),
+            Step::Append { rules, .. } => rules.len() > FEW || rules.iter().any(|saved| differs(&saved.rule)),
+            _ => false,
+        })
     }
 
     /// The number of an ipset that a rule names, whose family must be the rule's: the kernel takes

@@ -144,9 +144,12 @@ impl Ruleset {
                     ruleset.read_rules(netlink, index, raw, &wanted)?;
                 }
             }
-            let now = netlink.generation()?;
             // With the chains alone there is one dump, which is whole in itself.
-            if now == generation || which == Which::None {
+            if which == Which::None {
+                return Ok(ruleset);
+            }
+            let now = netlink.generation()?;
+            if now == generation {
                 return Ok(ruleset);
             }
             generation = now;
