@@ -1,0 +1,71 @@
+//! The programs that are measured as processes: built as users get them, started by `stopwatch`.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::{samples::Sample, support::world::Result};
+
+/// Where the programs are.
+#[derive(Debug)]
+pub struct Programs {
+    /// dockgate itself.
+    pub dockgate: PathBuf,
+    /// Sends bytes from a file.
+    pub replay: PathBuf,
+    stopwatch: PathBuf,
+}
+
+impl Programs {
+    /// Builds them at the top of the repository, where they become static.
+    ///
+    /// # Errors
+    /// If cargo has one.
+    pub fn build() -> Result<Self> {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .current_dir(top)
+            .args(["build", "--release", "--bin", "dockgate", "--example", "replay", "--example", "stopwatch"])
+            // Ours are for shared libraries; those of the configuration there make programs static.
+            .env_remove("RUSTFLAGS")
+            .arg("--message-format=json-render-diagnostics")
+            .stderr(Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            return Err("dockgate could not be built".into());
+        }
+        let messages: Vec<serde_json::Value> = String::from_utf8(output.stdout)?.lines().flat_map(serde_json::from_str).collect();
+        let path = |name: &str| {
+            let mut built = messages.iter().filter(|message| message["target"]["name"] == name);
+            let path = built.find_map(|message| message["executable"].as_str()).ok_or_else(|| format!("cargo did not build `{name}`"));
+            path.map(PathBuf::from)
+        };
+        Ok(Self { dockgate: path("dockgate")?, replay: path("replay")?, stopwatch: path("stopwatch")? })
+    }
+
+    /// Runs a program to its end, which must be a success; what it prints is thrown away.
+    ///
+    /// # Errors
+    /// With its exit code.
+    pub fn run<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> Result<Sample> {
+        let program = program.as_ref();
+        let output = Command::new(&self.stopwatch).arg(program).args(args).stderr(Stdio::inherit()).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let numbers: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
+        match numbers[..] {
+            [wall, resident, 0] => Ok(Sample { wall: Duration::from_nanos(wall), resident: Some(resident) }),
+            [_, _, code] => Err(format!("exit code {code}").into()),
+            _ => Err(format!("could not start `{}`", program.display()).into()),
+        }
+    }
+}
+
+/// Is there a program of that name?
+pub fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,111 @@
+//! What came out of the rounds: medians, and ratios that are taken round by round.
+
+use std::{fmt, time::Duration};
+
+/// One run of one contender.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// How long it took.
+    pub wall: Duration,
+    /// For a process: its largest resident set in KiB.
+    pub resident: Option<u64>,
+}
+
+impl From<Duration> for Sample {
+    fn from(wall: Duration) -> Self {
+        Self { wall, resident: None }
+    }
+}
+
+/// The least, the middle and the most of some values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The least.
+    pub min: f64,
+    /// The middle one, or between the two in the middle.
+    pub median: f64,
+    /// The most.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of these values; `None` of none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let half = values.len() / 2;
+        let median = if values.len().is_multiple_of(2) { (values[half - 1] + values[half]) / 2.0 } else { values[half] };
+        Some(Self { min, median, max })
+    }
+}
+
+/// A contender's runs, one a round.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    /// What it is called.
+    pub name: String,
+    /// Its runs, up to the one that failed.
+    pub samples: Vec<Sample>,
+    /// Why it did not go on.
+    pub failure: Option<String>,
+}
+
+impl Runs {
+    /// How long it took, in ms.
+    pub fn wall(&self) -> Option<Spread> {
+        Spread::of(self.samples.iter().map(|sample| sample.wall.as_secs_f64() * 1e3))
+    }
+
+    /// The largest of its resident sets, in MB (2^20).
+    pub fn resident(&self) -> Option<f64> {
+        self.samples.iter().filter_map(|sample| sample.resident).max().map(|kib| kib as f64 / 1024.0)
+    }
+
+    /// How long it took beside `other` in the same round.
+    pub fn ratio(&self, other: &Self) -> Option<Spread> {
+        let pairs = self.samples.iter().zip(&other.samples);
+        Spread::of(pairs.map(|(own, other)| own.wall.as_secs_f64() / other.wall.as_secs_f64()))
+    }
+}
+
+/// Three digits that count: `0.0421`, `1.23`, `107`.
+#[derive(Debug, Clone, Copy)]
+pub struct Digits(pub f64);
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = match self.0.abs() {
+            value if value >= 100.0 => 0,
+            value if value >= 10.0 => 1,
+            value if value >= 0.995 => 2,
+            value if value >= 0.0995 => 3,
+            _ => 4,
+        };
+        write!(f, "{:.decimals$}", self.0)
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}-{}]", Digits(self.median), Digits(self.min), Digits(self.max))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(Spread::of([]), None);
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).map(|spread| spread.median), Some(2.5));
+    }
+
+    #[test]
+    fn three_digits_count() {
+        let text: Vec<_> = [1234.5, 107.4, 21.55, 1.234, 0.5, 0.0421].map(|value| Digits(value).to_string()).into();
+        assert_eq!(text, ["1234", "107", "21.6", "1.23", "0.500", "0.0421"]);
+    }
+}
