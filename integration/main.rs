@@ -5,6 +5,7 @@ mod demo;
 mod docker;
 mod encodings;
 mod extensions;
+mod iptables;
 mod killed;
 mod lab;
 mod layers;

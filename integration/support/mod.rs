@@ -1,5 +1,9 @@
 //! What tests need that touch the kernel: a namespace of their own, and tools that may be missing.
 
+mod program;
+
+pub use program::{Done, call, dockgate, finish, uncommented};
+
 use std::{
     env,
     io::{self, Write as _},

@@ -1,0 +1,52 @@
+//! What is known of versions of iptables that do with a rule what they should not.
+
+use dockgate::model::Family;
+
+use super::Installed;
+
+/// Rules that this iptables itself writes or reads as something else, so that what it says of ours
+/// proves nothing.
+pub fn mistakes(installed: Installed, rule: &str) -> bool {
+    let has = |part: &str| rule.contains(part);
+    let holes = ["/255.0.0.255", "/255.0.255.0", "/0.0.0.255", "/ffff::ff", "/::ffff"].into_iter().any(has);
+    // ip6tables -C and -D don't compare masks (nft-ipv6.c, nft_ipv6_is_same), so that `-s ::/128` is
+    // to them as if nothing had been said.
+    let everybody = has("-s ::/128");
+    everybody
+        || match installed.version {
+            // Takes a mask with holes for a prefix; `! -i +` for all packets.
+            (1, 8, ..=7) => holes || has("! -i + ") || has("! -o + "),
+            // Writes no test at all, or takes a mask with holes for one without; reads two negated ports
+            // as one test of both, which is another.
+            (1, 8, ..=10) => has("! --dport 0:65535") || (has("--ctorig") && holes),
+            _ => false,
+        }
+}
+
+/// Rules that this iptables does not find by the words that it prints for them, its own ones neither.
+pub fn not_found(_installed: Installed, rule: &str) -> bool {
+    // Of an IPv4 mask `/32` it keeps twelve bytes more as 0, of none as ones; both are printed as none.
+    rule.contains("--ctrepldst 10.0.0.1")
+}
+
+/// Lines that this iptables writes in another way than we do in its dialect, on purpose.
+pub fn written_otherwise(installed: Installed, line: &str) -> bool {
+    let has = |part: &str| line.contains(part);
+    mistakes(installed, line)
+        || read_otherwise(installed, line)
+        // A load that nothing compares.
+        || (installed.version <= (1, 8, 9) && (has("-i + ") || has("-o + ")))
+        // Two matches that are read back as one.
+        || has("-m udp --sport 5 -m udp")
+}
+
+/// Lines that this iptables writes so that they mean something else.
+pub fn read_otherwise(installed: Installed, line: &str) -> bool {
+    let middle = (1, 8, 8) <= installed.version && installed.version <= (1, 8, 10);
+    mistakes(installed, line) || (middle && line.contains("! --sport 5 ! --dport 6"))
+}
+
+/// Does it keep `-c`? ip6tables 1.8.9 counts from 0 whatever is said.
+pub fn sets_counters(installed: Installed, family: Family) -> bool {
+    family == Family::Ip || installed.version > (1, 8, 10)
+}

@@ -1,0 +1,65 @@
+//! Programs and what they did.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    thread,
+};
+
+use dockgate::syntax::split;
+
+/// What a program did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// How it ended.
+    pub code: i32,
+    /// What it printed.
+    pub out: String,
+    /// What it said besides.
+    pub err: String,
+}
+
+impl Done {
+    /// What it printed; it must have succeeded.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+}
+
+/// Runs a program with the words of `line`, quoted as for iptables-restore, and `input`.
+pub fn call(program: &str, line: &str, input: &str) -> Done {
+    let mut words = Vec::new();
+    split(line, &mut words).unwrap();
+    let mut command = Command::new(program);
+    command.args(words.iter().map(|word| word.text.as_ref()));
+    finish(command, input)
+}
+
+/// Runs dockgate itself.
+pub fn dockgate(line: &str, input: &str) -> Done {
+    call(env!("CARGO_BIN_EXE_dockgate"), line, input)
+}
+
+/// Runs a command with `input` to its end.
+pub fn finish(mut command: Command, input: &str) -> Done {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    let output = thread::scope(|scope| {
+        // Whoever does not read it all has seen enough.
+        scope.spawn(move || stdin.write_all(input.as_bytes()));
+        child.wait_with_output().unwrap()
+    });
+    Done { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Text without the lines that begin with `#`: those of `iptables-save` have the time in them.
+pub fn uncommented(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+}
