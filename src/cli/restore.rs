@@ -21,6 +21,9 @@ pub fn save(global: &Global, counters: bool) -> Result<(), Failure> {
     let mut text = String::new();
     for &family in global.families() {
         let chains = Ruleset::read(&mut netlink, family, Which::None).map_err(|error| report::netlink(&error))?;
+        if chains.is_empty() {
+            continue;
+        }
         let ours: Vec<ChainName> = chains.chains.into_iter().map(|chain| chain.name).filter(ChainName::is_writable).collect();
         let ruleset = Ruleset::read(&mut netlink, family, Which::These(&ours)).map_err(|error| report::netlink(&error))?;
         let left_out = save::write(&mut text, &ruleset, counters, ChainName::is_writable).expect("a string takes everything");

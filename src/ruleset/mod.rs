@@ -6,12 +6,15 @@ mod parse;
 
 pub use dialect::detect as detect_dialect;
 
+use std::borrow::Cow;
+
 use crate::{
     extension::{Context, Sets},
     message::Request,
     model::{ChainName, Counters, Dialect, Family, Generation, Handle},
     netlink::{Netlink, NetlinkError},
     rule::{Landmarks, Reader, Reading, Rule},
+    uapi::{NF_INET_FORWARD, NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT},
 };
 
 /// The table `filter` of one family, as far as it was asked for.
@@ -215,6 +218,16 @@ impl Ruleset {
         self.chains.iter().find(|chain| chain.name.as_str() == name)
     }
 
+    /// The chains as iptables shows them: the built-in ones stand in their places also where nobody
+    /// has made them yet, empty and accepting.
+    pub fn listed(&self) -> Vec<Cow<'_, Chain>> {
+        let missing = Chain::BUILTIN.into_iter().filter(|(name, _)| self.chain(name).is_none());
+        let missing = missing.filter_map(|(name, hook)| Chain::unmade(name, hook)).map(Cow::Owned);
+        let mut chains: Vec<_> = missing.chain(self.chains.iter().map(Cow::Borrowed)).collect();
+        chains.sort_by(|a, b| a.place().cmp(&b.place()));
+        chains
+    }
+
     /// Is there nothing at all, not even the table?
     pub fn is_empty(&self) -> bool {
         self.chains.is_empty()
@@ -222,6 +235,20 @@ impl Ruleset {
 }
 
 impl Chain {
+    /// Those that iptables makes when it first needs them.
+    const BUILTIN: [(&'static str, u32); 3] = [("INPUT", NF_INET_LOCAL_IN), ("FORWARD", NF_INET_FORWARD), ("OUTPUT", NF_INET_LOCAL_OUT)];
+
+    /// A built-in chain as it would be made.
+    fn unmade(name: &str, number: u32) -> Option<Self> {
+        let hook = Hook { number, priority: 0, accepts: true, counters: Some(Counters::default()) };
+        Some(Self { name: ChainName::from_kernel(name).ok()?, handle: Handle(0), hook: Some(hook), uses: 0, rules: Some(Vec::new()) })
+    }
+
+    /// By what chains are ordered: built-in ones first, in the order of their hooks; then by name.
+    fn place(&self) -> (bool, Option<u32>, &ChainName) {
+        (self.hook.is_none(), self.hook.map(|hook| hook.number), &self.name)
+    }
+
     /// Its rules; none where they were not read.
     pub fn rules(&self) -> &[Entry] {
         self.rules.as_deref().unwrap_or_default()
@@ -231,10 +258,7 @@ impl Chain {
 fn read_chains(netlink: &mut Netlink, family: Family) -> Result<Vec<Chain>, NetlinkError> {
     let mut chains: Vec<Chain> =
         netlink.dump(&Request::chains(family), |chains: &mut Vec<Chain>, message| chains.extend(parse::chain(message)))?;
-    chains.sort_by(|a, b| {
-        let key = |chain: &Chain| (chain.hook.is_none(), chain.hook.map(|hook| hook.number));
-        key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
-    });
+    chains.sort_by(|a, b| a.place().cmp(&b.place()));
     Ok(chains)
 }
 

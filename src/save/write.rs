@@ -52,11 +52,9 @@ fn policy(chain: &Chain) -> &'static str {
 /// # Errors
 /// Those of `out`.
 pub fn save_lines(out: &mut impl Write, ruleset: &Ruleset, only: Option<&ChainName>, number: Option<usize>, counters: bool) -> fmt::Result {
-    let chains = || ruleset.chains.iter().filter(|chain| only.is_none_or(|only| *only == chain.name));
+    let listed = ruleset.listed();
+    let chains = || listed.iter().filter(|chain| only.is_none_or(|only| *only == chain.name));
     if number.is_none() {
-        if only.is_none() {
-            missing_builtin(out, ruleset)?;
-        }
         for chain in chains() {
             match chain.hook {
                 None => write!(out, "-N {}", chain.name)?,
@@ -81,12 +79,6 @@ pub fn save_lines(out: &mut impl Write, ruleset: &Ruleset, only: Option<&ChainNa
         }
     }
     Ok(())
-}
-
-/// iptables shows the built-in chains even where nobody has made them yet.
-fn missing_builtin(out: &mut impl Write, ruleset: &Ruleset) -> fmt::Result {
-    let missing = ["INPUT", "FORWARD", "OUTPUT"].into_iter().filter(|name| ruleset.chain(name).is_none());
-    missing.into_iter().try_for_each(|name| writeln!(out, "-P {name} ACCEPT"))
 }
 
 fn line(out: &mut impl Write, chain: &ChainName, rule: &Rule, counters: Option<Counters>) -> fmt::Result {
