@@ -11,6 +11,8 @@ mod listed;
 mod read;
 mod written;
 
+pub use known::sets_counters;
+
 use dockgate::{
     apply::{Options, transact},
     model::{ChainName, Counters, Dialect, Family},

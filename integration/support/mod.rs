@@ -2,7 +2,7 @@
 
 mod program;
 
-pub use program::{Done, call, dockgate, uncommented};
+pub use program::{Done, call, dockgate, finish, golden, uncommented};
 
 use std::{
     env,

@@ -1,7 +1,9 @@
 //! Programs and what they did.
 
 use std::{
+    env, fs,
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
@@ -62,4 +64,16 @@ fn text(bytes: Vec<u8>) -> String {
 /// Text without the lines that begin with `#`: those of `iptables-save` have the time in them.
 pub fn uncommented(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+}
+
+/// Compares with `fixtures/PATH`, byte by byte; `BLESS=1` writes it.
+#[track_caller]
+pub fn golden(path: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path);
+    if env::var_os("BLESS").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}; BLESS=1 writes it"));
+    assert!(expected == text, "{path} is\n{expected}\nand should be\n{text}");
 }

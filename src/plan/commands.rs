@@ -60,7 +60,12 @@ pub fn insert(ruleset: &Ruleset, name: &ChainName, number: Position, rules: Vec<
         _ if number == len + 1 => Place::Last,
         _ => Place::Before(numbered(ruleset, name, number)?.handle),
     };
+    let first = steps.len();
     steps.extend(rules.into_iter().map(|rule| add(ruleset, name, place, rule, counters)));
+    // Each would be inserted in front of the one before.
+    if place != Place::First {
+        steps[first..].reverse();
+    }
     Ok(plan(ruleset, steps))
 }
 
