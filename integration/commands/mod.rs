@@ -2,6 +2,7 @@
 //! kernel afterwards.
 
 mod create;
+mod errors;
 mod foreign;
 mod same;
 

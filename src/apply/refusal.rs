@@ -73,6 +73,8 @@ pub(super) fn trace<'c>(
     out
 }
 
+const BUILTIN: &str = "nothing can jump to a built-in chain";
+
 fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
     let errno = refusal.errno;
     let with = |reason: String, hint: &str| Explained {
@@ -92,6 +94,8 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
             )
         }
         (_, Some(Origin::Target), libc::ENOENT) => match rule.and_then(|rule| rule.target.as_ref()) {
+            // Nobody has made it yet; if somebody had, it would be as below.
+            Some(Target::Jump(chain) | Target::Goto(chain)) if chain.is_builtin() => with(BUILTIN.into(), ""),
             Some(Target::Jump(chain) | Target::Goto(chain)) => {
                 with(format!("there is no chain `{chain}`"), &format!("make it first: `-N {chain}`"))
             }
@@ -103,7 +107,7 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
                 )
             }
         },
-        (_, Some(Origin::Target), libc::EOPNOTSUPP) => with("nothing can jump to a built-in chain".into(), ""),
+        (_, Some(Origin::Target), libc::EOPNOTSUPP) => with(BUILTIN.into(), ""),
         (_, Some(_), libc::EINVAL) => with(
             "the kernel does not take this here".into(),
             "it may not fit the protocol (`-p`) or the chain; the kernel's log (dmesg) often says more",

@@ -199,7 +199,10 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         None => perform(cli),
         Some(target) => {
             let inside = Netns::open(target).and_then(|netns| netns.run(|| perform(cli)));
-            inside.map_err(|error| Failure::new(ExitCode::Resource, error.to_string()))?
+            inside.map_err(|error| {
+                let failure = Failure::new(ExitCode::Resource, error.to_string());
+                error.hint().iter().fold(failure, |failure, hint| failure.hint(hint))
+            })?
         }
     }
 }
