@@ -4,6 +4,8 @@
 mod create;
 mod errors;
 mod foreign;
+mod host;
+mod restore;
 mod same;
 
 use dockgate::model::Family;
