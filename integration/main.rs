@@ -10,5 +10,6 @@ mod iptables;
 mod killed;
 mod lab;
 mod layers;
+mod packets;
 mod readme;
 mod support;
