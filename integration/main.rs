@@ -4,8 +4,10 @@
 mod commands;
 mod demo;
 mod docker;
+mod dockers;
 mod encodings;
 mod extensions;
+mod goldens;
 mod iptables;
 mod killed;
 mod lab;

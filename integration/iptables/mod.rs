@@ -11,7 +11,7 @@ mod listed;
 mod read;
 mod written;
 
-pub use known::sets_counters;
+pub use known::{sets_counters, written_otherwise};
 
 use dockgate::{
     apply::{Options, transact},

@@ -1,0 +1,105 @@
+//! `fixtures/rulesets`: what real engines, 20.10 to 29.7, write in some thirty states each. Every rule
+//! of theirs is read, and the jump to `DOCKER-USER` is found.
+
+use std::{fs, path::PathBuf};
+
+use dockgate::{
+    docker::{Jump, jump},
+    model::{Dialect, Family},
+    netlink::Netlink,
+    rule::Parser,
+    ruleset::{Ruleset, Which, detect_dialect},
+    save::{read, save_lines},
+    syntax::split,
+};
+
+use crate::support::{call, in_netns, need};
+
+/// The dumps: engine and state, family, text.
+fn dumps() -> Vec<(String, Family, String)> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/rulesets");
+    let mut out = Vec::new();
+    for engine in fs::read_dir(root).unwrap() {
+        for file in fs::read_dir(engine.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let family = if path.extension().is_some_and(|extension| extension == "save6") { Family::Ip6 } else { Family::Ip };
+            let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy().into_owned()).collect();
+            out.push((format!("{}/{}", parts[1], parts[0]), family, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(out.len() > 120, "{}", out.len());
+    out.sort();
+    out
+}
+
+/// The lines of the table `filter`.
+fn filter(text: &str) -> Vec<&str> {
+    text.lines().skip_while(|line| *line != "*filter").take_while(|line| *line != "COMMIT").collect()
+}
+
+#[test]
+fn every_rule_that_docker_writes_in_filter_is_read_and_printed_as_it_is() {
+    let mut count = 0;
+    for (name, family, text) in dumps() {
+        for rule in filter(&text).iter().filter_map(|line| line.strip_prefix("-A ")?.split_once(' ')).map(|(_, rule)| rule) {
+            let mut words = Vec::new();
+            split(rule, &mut words).unwrap();
+            let parsed = Parser::parse(&words, family).unwrap_or_else(|error| panic!("{name}: {rule}: {error}"));
+            assert_eq!(parsed.rules[0].to_string(), rule, "{name}");
+            count += 1;
+        }
+    }
+    assert!(count > 1000, "{count}");
+}
+
+#[test]
+fn of_a_whole_dump_only_what_is_not_dockers_is_taken() {
+    for (name, family, text) in dumps() {
+        let saved = read(&text, Some(family), false).unwrap_or_else(|errors| panic!("{name}: {}", errors[0]));
+        for chain in saved.iter().flat_map(|saved| &saved.chains) {
+            assert!(chain.name.is_writable(), "{name}: {}", chain.name);
+        }
+    }
+}
+
+#[test]
+fn a_real_engines_chains_are_read_from_the_kernel_and_the_jump_is_found() {
+    let test = "dockers::a_real_engines_chains_are_read_from_the_kernel_and_the_jump_is_found";
+    in_netns(test, || {
+        if !need(test, "iptables") {
+            return;
+        }
+        let mut netlink = Netlink::open().unwrap();
+        for (name, family, text) in dumps() {
+            let lines = filter(&text);
+            if lines.is_empty() {
+                continue;
+            }
+            let program = format!("{}-restore", family.command());
+            call(&program, "", &format!("{}\nCOMMIT\n", lines.join("\n"))).ok();
+            let ruleset = Ruleset::read(&mut netlink, family, Which::All).unwrap();
+            let foreign = ruleset.chains.iter().flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count();
+            assert_eq!(foreign, 0, "{name}");
+            let expected =
+                match lines.iter().filter(|line| line.starts_with("-A FORWARD ")).position(|line| line.ends_with(" -j DOCKER-USER")) {
+                    None if ruleset.chain("DOCKER-USER").is_none() => Jump::NoChain,
+                    None => Jump::Missing,
+                    Some(0) => Jump::First,
+                    Some(index) => Jump::At(index + 1),
+                };
+            assert_eq!(jump(&ruleset), expected, "{name}");
+            // Line for line what was loaded, but for the order of chains.
+            let mut ours = String::new();
+            save_lines(&mut ours, &ruleset, None, None, false).unwrap();
+            let rules = |text: &[&str]| {
+                let mut rules: Vec<String> = text.iter().filter(|line| line.starts_with("-A ")).map(|line| (*line).to_owned()).collect();
+                rules.sort_by_key(|rule| rule.split(' ').nth(1).map(str::to_owned));
+                rules
+            };
+            assert_eq!(rules(&ours.lines().collect::<Vec<_>>()), rules(&lines), "{name}");
+            // Whatever wrote it here, its dialect is told from Docker's rules alone.
+            let dialect = detect_dialect(&mut netlink, &ruleset).unwrap();
+            assert!(lines.iter().all(|line| !line.contains("--dport")) || dialect != Dialect::Portable, "{name}: {dialect:?}");
+        }
+    });
+}
