@@ -16,8 +16,9 @@ pub(super) struct Socket {
 }
 
 /// The kernel fills at most 32 KiB at once (`NLMSG_GOODSIZE` in `netlink_dump`); with a smaller
-/// buffer a dump takes twice as long.
-const RECEIVE: usize = 64 * 1024;
+/// buffer a dump takes twice as long. This is as large as allocators map by themselves: pages that
+/// nothing is ever received into are never touched.
+const RECEIVE: usize = 256 * 1024;
 
 /// Room for answers that nobody has read yet: enough for thousands of refusals.
 const RECEIVE_QUEUE: libc::c_int = 4 << 20;
