@@ -3,9 +3,8 @@
 use super::{ExitCode, report};
 use crate::{
     docker::{self, Jump},
-    model::{ChainName, Family},
+    model::Family,
     netlink::{Netlink, NetlinkError},
-    ruleset::{Ruleset, Which},
 };
 use report::Failure;
 
@@ -30,8 +29,7 @@ pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
 /// # Errors
 /// [`NetlinkError`]
 pub fn notes(netlink: &mut Netlink, family: Family) -> Result<(), NetlinkError> {
-    let forward = Ruleset::read(netlink, family, Which::Of(&ChainName::forward()))?;
-    match docker::jump(&forward) {
+    match docker::jump_now(netlink, family)? {
         Jump::Missing => report::note(&format!(
             "no packet reaches DOCKER-USER: the FORWARD chain of `{family} filter` does not lead to it; Docker puts the jump there when it starts"
         )),

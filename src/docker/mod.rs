@@ -2,10 +2,10 @@
 //! `DOCKER-USER`.
 
 use crate::{
-    model::{DOCKER_USER, Family},
+    model::{ChainName, DOCKER_USER, Family},
     netlink::{Netlink, NetlinkError},
     rule::Rule,
-    ruleset::{Ruleset, has_table},
+    ruleset::{Chain, Entry, Ruleset, Which, rules},
     targets::Target,
 };
 
@@ -30,7 +30,7 @@ pub fn legacy(family: Family) -> bool {
 /// # Errors
 /// [`NetlinkError`]
 pub fn nftables_backend(netlink: &mut Netlink) -> Result<bool, NetlinkError> {
-    Ok(has_table(netlink, Family::Ip, BRIDGES)? || has_table(netlink, Family::Ip6, BRIDGES)?)
+    Ok(netlink.has_table(Family::Ip, BRIDGES)? || netlink.has_table(Family::Ip6, BRIDGES)?)
 }
 
 /// How packets get to `DOCKER-USER`.
@@ -51,12 +51,26 @@ pub fn jump(ruleset: &Ruleset) -> Jump {
     if ruleset.chain(DOCKER_USER).is_none() {
         return Jump::NoChain;
     }
-    let rules = ruleset.chain("FORWARD").map(|chain| chain.rules()).unwrap_or_default();
+    find(ruleset.chain("FORWARD").map(Chain::rules).unwrap_or_default())
+}
+
+/// Finds the jump as it is now, with one request where it is there.
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn jump_now(netlink: &mut Netlink, family: Family) -> Result<Jump, NetlinkError> {
+    match find(&rules(netlink, family, &ChainName::forward())?) {
+        Jump::Missing if Ruleset::read(netlink, family, Which::None)?.chain(DOCKER_USER).is_none() => Ok(Jump::NoChain),
+        jump => Ok(jump),
+    }
+}
+
+fn find(forward: &[Entry]) -> Jump {
     let leads = |rule: &Rule| {
         let everything = rule.base.is_empty() && rule.matches.is_empty();
         everything && matches!(&rule.target, Some(Target::Jump(to) | Target::Goto(to)) if to.as_str() == DOCKER_USER)
     };
-    match rules.iter().position(|entry| entry.rule().is_some_and(leads)) {
+    match forward.iter().position(|entry| entry.rule().is_some_and(leads)) {
         None => Jump::Missing,
         Some(0) => Jump::First,
         Some(index) => Jump::At(index + 1),

@@ -25,10 +25,10 @@ impl Request {
         Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN), 0, 0, "the generation", |_| {})
     }
 
-    /// The tables of a family.
-    pub fn tables(family: Family) -> Self {
-        let what = format!("the tables of family {family}");
-        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE), NLM_F_DUMP, family.nfproto(), what, |_| {})
+    /// The table of that name.
+    pub fn table(family: Family, name: &str) -> Self {
+        let what = format!("the table `{family} {name}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE), 0, family.nfproto(), what, |w| w.string(NFTA_TABLE_NAME, name))
     }
 
     /// The chains of all tables of a family.

@@ -14,7 +14,7 @@ use crate::{
     attr::Attrs,
     attr::string,
     message::{Message, Messages, Refusal, Request, SealedBatch},
-    model::Generation,
+    model::{Family, Generation},
     uapi::*,
 };
 
@@ -203,6 +203,15 @@ impl Netlink {
         buf[8..12].copy_from_slice(&self.seq.to_ne_bytes());
         self.socket.send(&buf, &request.what)?;
         Ok(self.seq)
+    }
+
+    /// Is there a table of that name?
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn has_table(&mut self, family: Family, name: &str) -> Result<bool, NetlinkError> {
+        let asked = self.ask(&Request::table(family, name), |message| message.is_nftables(NFT_MSG_NEWTABLE));
+        Ok(Self::if_there(asked, Some(()))?.is_some())
     }
 
     /// The number of the ipset of that name and the family of what it holds (`NFPROTO_…`, 0 for

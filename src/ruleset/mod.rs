@@ -167,19 +167,9 @@ impl Ruleset {
         keep_raw: bool,
         wanted: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), NetlinkError> {
-        let (family, chain) = (self.family, &mut self.chains[index]);
-        let context = Context { family, dialect: Dialect::D, sets: &self.sets };
-        let mut reader = Reader::default();
-        let gone = |error: &NetlinkError| matches!(error, NetlinkError::Refused { errno: libc::ENOENT, .. });
-        let rules = netlink.dump(&Request::rules(family, &chain.name), |rules: &mut Vec<Entry>, message| {
-            rules.extend(parse::rule(message, &mut reader, context, keep_raw, wanted));
-        });
-        let mut rules = match rules {
-            Ok(rules) => rules,
-            // Removed since the chains were read: the generation will say so.
-            Err(error) if gone(&error) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let context = Context { family: self.family, dialect: Dialect::D, sets: &self.sets };
+        // If the chain was removed since the chains were read, the generation will say so.
+        let mut rules = dump_rules(netlink, &self.chains[index].name, context, keep_raw, wanted)?;
         self.name_sets(netlink, &mut rules, keep_raw)?;
         self.chains[index].rules = Some(rules);
         Ok(())
@@ -255,17 +245,35 @@ impl Chain {
     }
 }
 
+/// The rules of one chain, none if it is not there; ipsets in them stay numbers, and so foreign.
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn rules(netlink: &mut Netlink, family: Family, chain: &ChainName) -> Result<Vec<Entry>, NetlinkError> {
+    dump_rules(netlink, chain, Context { family, dialect: Dialect::D, sets: Sets::NONE }, false, &|_| true)
+}
+
+/// A chain that is gone has no rules.
+fn dump_rules(
+    netlink: &mut Netlink,
+    chain: &ChainName,
+    context: Context<'_>,
+    keep_raw: bool,
+    wanted: &dyn Fn(&[u8]) -> bool,
+) -> Result<Vec<Entry>, NetlinkError> {
+    let mut reader = Reader::default();
+    let rules = netlink.dump(&Request::rules(context.family, chain), |rules: &mut Vec<Entry>, message| {
+        rules.extend(parse::rule(message, &mut reader, context, keep_raw, wanted));
+    });
+    match rules {
+        Err(NetlinkError::Refused { errno: libc::ENOENT, .. }) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 fn read_chains(netlink: &mut Netlink, family: Family) -> Result<Vec<Chain>, NetlinkError> {
     let mut chains: Vec<Chain> =
         netlink.dump(&Request::chains(family), |chains: &mut Vec<Chain>, message| chains.extend(parse::chain(message)))?;
     chains.sort_by(|a, b| a.place().cmp(&b.place()));
     Ok(chains)
-}
-
-/// Is there a table of that name?
-///
-/// # Errors
-/// [`NetlinkError`]
-pub fn has_table(netlink: &mut Netlink, family: Family, name: &str) -> Result<bool, NetlinkError> {
-    netlink.dump(&Request::tables(family), |found: &mut bool, message| *found |= parse::table_name(message) == Some(name))
 }

@@ -11,14 +11,6 @@ use crate::{
     uapi::*,
 };
 
-/// The name of the table in a `NEWTABLE`.
-pub(super) fn table_name(message: Message<'_>) -> Option<&str> {
-    if !message.is_nftables(NFT_MSG_NEWTABLE) {
-        return None;
-    }
-    Attrs::new(message.attributes()).flatten().find(|attr| attr.kind == NFTA_TABLE_NAME).and_then(|attr| string(attr.payload))
-}
-
 /// The chain in a `NEWCHAIN`, if it is one of `filter`.
 pub(super) fn chain(message: Message<'_>) -> Option<Chain> {
     if !message.is_nftables(NFT_MSG_NEWCHAIN) {
