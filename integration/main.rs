@@ -1,6 +1,7 @@
 //! Everything that is tested from outside of a file: laws over all extensions, goldens, and the
 //! kernel, iptables and dockerd for real.
 
+mod combined;
 mod commands;
 mod demo;
 mod docker;
@@ -13,5 +14,6 @@ mod killed;
 mod lab;
 mod layers;
 mod packets;
+mod plans;
 mod readme;
 mod support;

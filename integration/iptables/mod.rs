@@ -12,6 +12,7 @@ mod read;
 mod written;
 
 pub use known::{sets_counters, written_otherwise};
+pub use lines::rules;
 
 use dockgate::{
     apply::{Options, transact},
