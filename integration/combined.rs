@@ -11,7 +11,7 @@ use dockgate::{
     rule::{Parser, Reader, Reading, Rule},
     syntax::split,
 };
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{collection::vec, prelude::*, sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
 
 use crate::iptables::rules;
 
@@ -30,7 +30,7 @@ fn combine(all: &[Rule], base: &Index, matches: &[Index], target: &Index) -> Rul
             // where that can be, else as the first with all that it can hold.
             let merges =
                 |before: &Match| before.clone().merge(one) || (before.name() == one.name() && ["tcp", "udp"].contains(&one.name()));
-            if !rule.matches.iter().any(merges) {
+            if !rule.matches.iter().any(merges) && !confuses(&rule.matches, one) {
                 rule.matches.push(one.clone());
             }
         }
@@ -40,11 +40,28 @@ fn combine(all: &[Rule], base: &Index, matches: &[Index], target: &Index) -> Rul
     rule
 }
 
+/// Would this be a match that comes again behind another with the same option? Neither iptables nor
+/// we take such words.
+fn confuses(before: &[Match], one: &Match) -> bool {
+    let marks = |one: &Match| matches!(one, Match::Mark(_) | Match::Connmark(_));
+    let mut names: Vec<&str> = before.iter().chain([one]).filter(|one| marks(one)).map(Match::name).collect();
+    names.dedup();
+    names.len() > 2
+}
+
 fn any_rule() -> impl Strategy<Value = (Family, Rule)> {
     (any::<bool>(), any::<Index>(), vec(any::<Index>(), 0..6), any::<Index>()).prop_map(|(ip6, base, matches, target)| {
         let all = &RULES[usize::from(ip6)];
         (Family::BOTH[usize::from(ip6)], combine(all, &base, &matches, &target))
     })
+}
+
+/// So many of them, always the same.
+pub fn sample(family: Family, count: usize) -> Vec<Rule> {
+    let mut runner = TestRunner::deterministic();
+    let all = any_rule();
+    let rules = std::iter::repeat_with(|| all.new_tree(&mut runner).unwrap().current());
+    rules.filter(|(of, _)| *of == family).map(|(_, rule)| rule).take(count).collect()
 }
 
 proptest! {

@@ -22,6 +22,11 @@ impl Extension for Connmark {
         Example::ok("-m connmark --mark 16/0xF0 -j DROP", "-m connmark --mark 0x10/0xf0 -j DROP"),
         Example::same("-m connmark ! --mark 0x1 -j DROP"),
         Example::same("-m mark --mark 0x1 -m connmark --mark 0x2 -j DROP"),
+        Example::same("-m connmark --mark 0x1 -m connmark --mark 0x2 -m mark --mark 0x3 -m mark --mark 0x4 -j DROP"),
+        Example::fails(
+            "-m connmark --mark 1 -m mark --mark 2 -m connmark --mark 3 -j DROP",
+            "iptables takes this `--mark` for that of `-m mark` in front",
+        ),
         Example::fails("-m connmark -j DROP", "needs `--mark VALUE`"),
         Example::fails("-m connmark --mark x -j DROP", "this must be a number, or a number and a mask: 0x10, 0x10/0xf0"),
     ];

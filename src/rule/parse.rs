@@ -344,6 +344,17 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A match that comes again loses an option to another match between the two that has it too:
+    /// so iptables would not read what it prints for the rule. The names of both.
+    fn torn_apart(&self, to: Taker, spec: &OptionSpec) -> Option<(&'static str, &'static str)> {
+        let Taker::Match(index) = to else { return None };
+        let (before, own) = (&self.matches[..index], self.matches[index].extension.name);
+        let first = before.iter().position(|instance| instance.extension.name == own)?;
+        let has = |instance: &&Instance<'_, Match>| instance.extension.options.iter().any(|other| other.is_called(spec.name));
+        let other = before[first..].iter().filter(has).find(|instance| instance.extension.name != own)?;
+        Some((own, other.extension.name))
+    }
+
     /// The option that `is` describes, of the target or the latest match that has it.
     fn find_option(&self, is: &dyn Fn(&OptionSpec) -> bool) -> Option<(Taker, &'static OptionSpec)> {
         if let Some(PendingTarget::Extension(target)) = &self.target
@@ -373,6 +384,10 @@ impl<'a> Parser<'a> {
         let (negated, span) = self.negation(span);
         if negated && !spec.negates {
             return Err(SyntaxError::new(span, format!("`--{}` can't be negated", spec.name)));
+        }
+        if let Some((own, other)) = self.torn_apart(to, spec) {
+            return Err(SyntaxError::new(span, format!("iptables takes this `--{}` for that of `-m {other}` in front", spec.name))
+                .hint(format!("put one `-m {own}` right behind the other")));
         }
         let mut values = Vec::with_capacity(spec.values.len());
         for what in spec.values {
