@@ -4,13 +4,13 @@
 pub enum ExitCode {
     /// Done, or found.
     Success = 0,
-    /// Not found, or refused.
+    /// Not found, or not to be written.
     Failure = 1,
-    /// The words are wrong.
+    /// The words are wrong, or name what is not there.
     Usage = 2,
     /// This host's Docker does not filter here.
     Unsupported = 3,
-    /// No permission, or netfilter can't be reached.
+    /// The kernel refused, there is no permission, or netfilter can't be reached.
     Resource = 4,
 }
 

@@ -36,10 +36,11 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes, as those of iptables:
   0  done, or found
-  1  not found, or refused; nothing was changed
-  2  the words are wrong; nothing was changed
-  3  this host's Docker does not filter here (legacy iptables); nothing was changed
-  4  no permission, or netfilter can't be reached; nothing was changed";
+  1  not found: no such rule, number or chain; or a chain that dockgate does not write
+  2  the words are wrong, or name a chain or an ipset that is not there
+  3  this host's Docker does not filter here (legacy iptables)
+  4  the kernel refused, there is no permission, or netfilter can't be reached
+With each but 0 nothing was changed.";
 
 /// Options of all commands.
 #[derive(Debug, Default, clap::Args)]

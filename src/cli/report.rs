@@ -14,7 +14,7 @@ use crate::{
     model::Family,
     netlink::NetlinkError,
     plan::PlanError,
-    rule::{LinearizeError, Parser, Spans},
+    rule::{LinearizeError, Origin, Parser, Spans},
     save::LineError,
     syntax::{SyntaxError, split},
 };
@@ -109,7 +109,10 @@ impl Failure {
                 for hint in hints {
                     writeln!(text, "hint: {hint}").expect("a string takes everything");
                 }
-                Self { code: ExitCode::Failure, text }
+                // iptables tells a target that is not there from other refusals.
+                let nowhere = |step: &RefusedStep| step.origin == Some(Origin::Target) && step.errno == libc::ENOENT;
+                let code = if refused.iter().all(nowhere) { ExitCode::Usage } else { ExitCode::Resource };
+                Self { code, text }
             }
             ApplyError::Plan(error) => plan(error, source.family),
             ApplyError::Netlink(error) => netlink(error),
@@ -128,7 +131,7 @@ fn set(source: &Source<'_>, line: Option<usize>, error: &LinearizeError) -> Fail
     let mut words = Vec::new();
     let found = split(source.line(index), &mut words).ok().and_then(|()| words.iter().find(|word| word.text == *name));
     place(&mut text, &source.label(index), source.line(index), found.map(|word| word.span.clone()), &error.to_string());
-    let failure = Failure { code: ExitCode::Failure, text };
+    let failure = Failure { code: ExitCode::Usage, text };
     match error {
         LinearizeError::NoSuchSet(name) => failure.hint(&format!("make it first: `ipset create {name} hash:net`")),
         LinearizeError::OtherFamily(_) => failure.hint("ipset has `family inet` for IPv4 and `family inet6` for IPv6"),
