@@ -1,5 +1,6 @@
 //! `stopwatch PROGRAM ARGUMENTS…`: runs it with its output thrown away, and prints how long it took
-//! from fork to wait (ns), its largest resident set (KiB), and its exit code.
+//! from fork to wait (ns), how long a processor worked for it (µs), its largest resident set (KiB),
+//! and its exit code.
 //!
 //! A process of its own, and a small one: the kernel counts the parent's memory as the child's
 //! until it has called exec.
@@ -20,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (status, usage) = wait(child.id())?;
     let wall = begin.elapsed();
     let code = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) };
-    println!("{} {} {code}", wall.as_nanos(), usage.ru_maxrss);
+    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
+    println!("{} {} {} {code}", wall.as_nanos(), micros(usage.ru_utime) + micros(usage.ru_stime), usage.ru_maxrss);
     Ok(())
 }
 

@@ -90,7 +90,7 @@ impl Outcome {
     /// How long these took beside the baseline of their kind.
     pub fn against(&self, column: &Column, runs: &Runs) -> Option<Spread> {
         let baselines = column.baselines.iter().flat_map(|name| self.of(name));
-        let mut same = baselines.filter(|baseline| baseline.resident().is_some() == runs.resident().is_some());
+        let mut same = baselines.filter(|baseline| baseline.are_of_a_process() == runs.are_of_a_process());
         runs.ratio(same.next()?)
     }
 }

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{samples::Sample, support::world::Result};
+use crate::{
+    samples::{Process, Sample},
+    support::world::Result,
+};
 
 /// Where the programs are.
 #[derive(Debug)]
@@ -58,8 +61,11 @@ impl Programs {
         let text = String::from_utf8(output.stdout)?;
         let numbers: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
         match numbers[..] {
-            [wall, resident, 0] => Ok(Sample { wall: Duration::from_nanos(wall), resident: Some(resident) }),
-            [_, _, code] => Err(format!("exit code {code}").into()),
+            [wall, cpu, resident, 0] => {
+                let process = Process { cpu: Duration::from_micros(cpu), resident };
+                Ok(Sample { wall: Duration::from_nanos(wall), process: Some(process) })
+            }
+            [_, _, _, code] => Err(format!("exit code {code}").into()),
             _ => Err(format!("could not start `{}`", program.display()).into()),
         }
     }

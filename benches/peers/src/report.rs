@@ -33,7 +33,7 @@ pub fn table(outcome: &Outcome, markdown: bool) -> String {
 
 fn headings(outcome: &Outcome) -> Vec<String> {
     let columns = outcome.columns.iter().map(|column| format!("× {}", column.heading));
-    ["who".to_owned(), "ms".to_owned()].into_iter().chain(columns).chain(["MB".to_owned()]).collect()
+    ["who".to_owned(), "ms".to_owned()].into_iter().chain(columns).chain(["cpu ms".to_owned(), "MB".to_owned()]).collect()
 }
 
 fn row(outcome: &Outcome, runs: &Runs) -> Vec<String> {
@@ -46,7 +46,7 @@ fn row(outcome: &Outcome, runs: &Runs) -> Vec<String> {
         let ratio = outcome.against(column, runs).filter(|_| runs.failure.is_none() && !column.baselines.contains(&runs.name.as_str()));
         cells.push(ratio.map_or_else(String::new, |ratio| ratio.to_string()));
     }
-    cells.push(runs.resident().map_or_else(String::new, |mb| Digits(mb).to_string()));
+    cells.extend([runs.cpu(), runs.resident()].map(|value| value.map_or_else(String::new, |value| Digits(value).to_string())));
     cells
 }
 

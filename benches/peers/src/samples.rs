@@ -7,13 +7,22 @@ use std::{fmt, time::Duration};
 pub struct Sample {
     /// How long it took.
     pub wall: Duration,
-    /// For a process: its largest resident set in KiB.
-    pub resident: Option<u64>,
+    /// What else is known of a process.
+    pub process: Option<Process>,
+}
+
+/// What the kernel counts for a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// How long a processor worked for it, in the kernel too.
+    pub cpu: Duration,
+    /// Its largest resident set in KiB.
+    pub resident: u64,
 }
 
 impl From<Duration> for Sample {
     fn from(wall: Duration) -> Self {
-        Self { wall, resident: None }
+        Self { wall, process: None }
     }
 }
 
@@ -57,9 +66,23 @@ impl Runs {
         Spread::of(self.samples.iter().map(|sample| sample.wall.as_secs_f64() * 1e3))
     }
 
+    /// Are these runs of a process?
+    pub fn are_of_a_process(&self) -> bool {
+        self.processes().next().is_some()
+    }
+
+    fn processes(&self) -> impl Iterator<Item = Process> {
+        self.samples.iter().filter_map(|sample| sample.process)
+    }
+
     /// The largest of its resident sets, in MB (2^20).
     pub fn resident(&self) -> Option<f64> {
-        self.samples.iter().filter_map(|sample| sample.resident).max().map(|kib| kib as f64 / 1024.0)
+        self.processes().map(|process| process.resident).max().map(|kib| kib as f64 / 1024.0)
+    }
+
+    /// How long a processor worked for it, in ms: the middle of all runs.
+    pub fn cpu(&self) -> Option<f64> {
+        Spread::of(self.processes().map(|process| process.cpu.as_secs_f64() * 1e3)).map(|spread| spread.median)
     }
 
     /// How long it took beside `other` in the same round.
