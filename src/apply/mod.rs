@@ -154,10 +154,16 @@ impl Writer {
             let first = encoded(rule, Dialect::Portable);
             first.is_none() || Dialect::ALL.into_iter().any(|dialect| encoded(rule, dialect) != first)
         };
+        // To look at each of many takes longer than to ask.
+        let mut looked_at = 0;
+        let mut matters = |rule: &Rule| {
+            looked_at += 1;
+            looked_at > FEW || differs(rule)
+        };
         plan.steps.iter().filter(|step| step.family() == family).any(|step| match step {
             Step::Forward(_) => true,
-            Step::Rule(add) => differs(&add.rule),
-            Step::Append { rules, .. } => rules.len() > FEW || rules.iter().any(|saved| differs(&saved.rule)),
+            Step::Rule(add) => matters(&add.rule),
+            Step::Append { rules, .. } => rules.iter().any(|saved| matters(&saved.rule)),
             _ => false,
         })
     }
