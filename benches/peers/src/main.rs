@@ -64,10 +64,7 @@ fn main() -> Result<()> {
     if options.quick {
         (options.sizes, options.runs) = (vec![300], 1);
     }
-    let mut programs = Programs::build()?;
-    if let Some(path) = options.dockgate.clone() {
-        programs.dockgate = path;
-    }
+    let programs = Programs::build(options.dockgate.as_deref())?;
     // Whatever runs from here on is in the namespace.
     let mut world = World::enter()?;
     let outcomes = measure(&options, &programs, &mut world)?;

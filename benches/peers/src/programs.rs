@@ -3,6 +3,8 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -13,9 +15,11 @@ use crate::{
     support::world::Result,
 };
 
-/// Where the programs are.
+/// Where the programs are. They are copies, as an installed program is one: what a linker has
+/// written stands in the page cache in pieces, and takes a tenth longer to start.
 #[derive(Debug)]
 pub struct Programs {
+    dir: PathBuf,
     /// dockgate itself.
     pub dockgate: PathBuf,
     /// Sends bytes from a file.
@@ -24,11 +28,12 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds them at the top of the repository, where they become static.
+    /// Builds them at the top of the repository, where they become static; `dockgate` may be another
+    /// one.
     ///
     /// # Errors
-    /// If cargo has one.
-    pub fn build() -> Result<Self> {
+    /// If cargo has one, or a file can't be copied.
+    pub fn build(dockgate: Option<&Path>) -> Result<Self> {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
@@ -48,7 +53,15 @@ impl Programs {
             let path = built.find_map(|message| message["executable"].as_str()).ok_or_else(|| format!("cargo did not build `{name}`"));
             path.map(PathBuf::from)
         };
-        Ok(Self { dockgate: path("dockgate")?, replay: path("replay")?, stopwatch: path("stopwatch")? })
+        let dir = env::temp_dir().join(format!("dockgate-programs-{}", std::process::id()));
+        fs::create_dir_all(&dir)?;
+        let install = |from: PathBuf, name: &str| install(&from, dir.join(name));
+        Ok(Self {
+            dockgate: install(dockgate.map_or_else(|| path("dockgate"), |path| Ok(path.to_owned()))?, "dockgate")?,
+            replay: install(path("replay")?, "replay")?,
+            stopwatch: install(path("stopwatch")?, "stopwatch")?,
+            dir,
+        })
     }
 
     /// Runs a program to its end, which must be a success; what it prints is thrown away.
@@ -68,6 +81,19 @@ impl Programs {
             [_, _, _, code] => Err(format!("exit code {code}").into()),
             _ => Err(format!("could not start `{}`", program.display()).into()),
         }
+    }
+}
+
+fn install(from: &Path, to: PathBuf) -> Result<PathBuf> {
+    fs::write(&to, fs::read(from)?)?;
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
+    Ok(to)
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        // What stays in the temporary directory is of no harm.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
