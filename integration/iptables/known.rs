@@ -12,13 +12,15 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
     // ip6tables -C and -D don't compare masks (nft-ipv6.c, nft_ipv6_is_same), so that `-s ::/128` is
     // to them as if nothing had been said.
     let everybody = has("-s ::/128");
+    // Prints nothing, as if every SPI were right instead of none.
+    let every_spi = has("spi 0:4294967295");
     everybody
         || match installed.version {
             // Takes a mask with holes for a prefix; `! -i +` for all packets.
-            (1, 8, ..=7) => holes || has("! -i + ") || has("! -o + "),
+            (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + "),
             // Writes no test at all, or takes a mask with holes for one without; reads two negated ports
             // as one test of both, which is another.
-            (1, 8, ..=10) => has("! --dport 0:65535") || (has("--ctorig") && holes),
+            (1, 8, ..=10) => every_spi || has("! --dport 0:65535") || (has("--ctorig") && holes),
             _ => false,
         }
 }

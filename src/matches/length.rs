@@ -1,10 +1,10 @@
 use std::fmt;
 
-use super::ports::Colon;
+use super::{ports::Colon, ranges};
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::Test,
-    syntax::{Args, Example, OptionSpec, SyntaxError, Word, opt, ordered, parse_number},
+    syntax::{Args, Example, OptionSpec, SyntaxError, opt},
 };
 
 /// `-m length`: the packet's bytes, network header included. Kernel: `net/netfilter/xt_length.c`.
@@ -33,7 +33,7 @@ impl Extension for Length {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, SyntaxError> {
         let given = args.next().ok_or_else(|| args.error("needs `--length BYTES`"))?;
-        Ok(Self { test: Test { negated: given.negated, value: parse_range(&given.values[0])? } })
+        Ok(Self { test: Test { negated: given.negated, value: ranges::parse(&given.values[0], (0, u16::MAX), "a length")? } })
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {
@@ -52,22 +52,6 @@ impl Extension for Length {
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "length {}{}", if self.test.negated { "!" } else { "" }, Colon(self.test.value))
     }
-}
-
-/// `BYTES`, `LOW:HIGH`, `LOW:`, `:HIGH`.
-fn parse_range(word: &Word<'_>) -> Result<(u16, u16), SyntaxError> {
-    let one = |text: &str| {
-        parse_number(text)
-            .and_then(|n| u16::try_from(n).ok())
-            .ok_or_else(|| word.error(format!("`{text}` is not a length: those go from 0 to 65535")))
-    };
-    let Some((low, high)) = word.text.split_once(':') else {
-        let length = one(&word.text)?;
-        return Ok((length, length));
-    };
-    let low = if low.is_empty() { 0 } else { one(low)? };
-    let high = if high.is_empty() { u16::MAX } else { one(high)? };
-    ordered(word, low, high, ':')
 }
 
 impl fmt::Display for Length {

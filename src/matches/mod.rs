@@ -4,9 +4,12 @@
 
 use std::fmt;
 
+mod hops;
 mod icmp_type;
 mod marks;
 mod ports;
+mod ranges;
+mod spis;
 mod tracking;
 mod words;
 
@@ -88,9 +91,14 @@ macro_rules! match_extensions {
 
 match_extensions! {
     addrtype::Addrtype,
+    ah::Ah,
     comment::Comment,
     connmark::Connmark,
     conntrack::Conntrack,
+    cpu::Cpu,
+    dscp::Dscp,
+    esp::Esp,
+    hl::Hl,
     icmp::Icmp,
     icmp6::Icmp6,
     iprange::Iprange,
@@ -101,8 +109,12 @@ match_extensions! {
     multiport::Multiport,
     physdev::Physdev,
     pkttype::Pkttype,
+    quota::Quota,
     set::Set,
     state::State,
     tcp::Tcp,
+    tcpmss::Tcpmss,
+    tos::Tos,
+    ttl::Ttl,
     udp::Udp,
 }

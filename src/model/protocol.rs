@@ -87,6 +87,10 @@ impl Protocol {
     pub const SCTP: Self = Self(132);
     /// DCCP.
     pub const DCCP: Self = Self(33);
+    /// The Encapsulating Security Payload of IPsec.
+    pub const ESP: Self = Self(50);
+    /// The Authentication Header of IPsec.
+    pub const AH: Self = Self(51);
     /// ICMP for IPv4.
     pub const ICMP: Self = Self(1);
     /// ICMP for IPv6.
