@@ -12,9 +12,13 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
     // ip6tables -C and -D don't compare masks (nft-ipv6.c, nft_ipv6_is_same), so that `-s ::/128` is
     // to them as if nothing had been said.
     let everybody = has("-s ::/128");
+    // Nor anything of -m connlabel (libxt_connlabel.c has a userspacesize of 0): two such rules are the
+    // same to them, of which one must be enough here.
+    let everything = has("! --label");
     // Prints nothing, as if every SPI were right instead of none.
     let every_spi = has("spi 0:4294967295");
     everybody
+        || everything
         || match installed.version {
             // Takes a mask with holes for a prefix; `! -i +` for all packets.
             (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + "),
@@ -27,8 +31,8 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
 
 /// Rules that this iptables does not find by the words that it prints for them, its own ones neither.
 pub fn not_found(_installed: Installed, rule: &str) -> bool {
-    // Of an IPv4 mask `/32` it keeps twelve bytes more as 0, of none as ones; both are printed as none.
-    rule.contains("--ctrepldst 10.0.0.1")
+    // Of an IPv4 mask `/32` it keeps twelve bytes more as 0, of none as ones; both are printed alike.
+    rule.contains("--ctrepldst 10.0.0.1") || rule.contains("--connlimit-above 10 --connlimit-mask 32")
 }
 
 /// Lines that this iptables writes in another way than we do in its dialect, on purpose.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+mod groups;
 mod hops;
 mod icmp_type;
 mod marks;
@@ -93,9 +94,13 @@ match_extensions! {
     addrtype::Addrtype,
     ah::Ah,
     comment::Comment,
+    connbytes::Connbytes,
+    connlabel::Connlabel,
+    connlimit::Connlimit,
     connmark::Connmark,
     conntrack::Conntrack,
     cpu::Cpu,
+    devgroup::Devgroup,
     dscp::Dscp,
     esp::Esp,
     hl::Hl,
@@ -110,6 +115,7 @@ match_extensions! {
     physdev::Physdev,
     pkttype::Pkttype,
     quota::Quota,
+    realm::Realm,
     set::Set,
     state::State,
     tcp::Tcp,
