@@ -12,13 +12,9 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
     // ip6tables -C and -D don't compare masks (nft-ipv6.c, nft_ipv6_is_same), so that `-s ::/128` is
     // to them as if nothing had been said.
     let everybody = has("-s ::/128");
-    // Nor anything of -m connlabel (libxt_connlabel.c has a userspacesize of 0): two such rules are the
-    // same to them, of which one must be enough here.
-    let everything = has("! --label");
     // Prints nothing, as if every SPI were right instead of none.
     let every_spi = has("spi 0:4294967295");
     everybody
-        || everything
         || match installed.version {
             // Takes a mask with holes for a prefix; `! -i +` for all packets.
             (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + "),

@@ -33,7 +33,7 @@ impl Extension for Connlabel {
     ];
     const EXAMPLES: &'static [Example] = &[
         Example::ok("-m connlabel --label 5 -j DROP", r#"-m connlabel --label "5" -j DROP"#),
-        Example::ok("-m connlabel --set ! --label 0x7f -j DROP", r#"-m connlabel ! --label "127" --set -j DROP"#),
+        Example::ok("-m connlabel --set ! --label 0x7f -j RETURN", r#"-m connlabel ! --label "127" --set -j RETURN"#),
         Example::fails("-m connlabel --set -j DROP", "needs `--label LABEL`"),
         Example::fails("-m connlabel --label 128 -j DROP", "the labels have numbers from 0 to 127"),
         Example::fails("-m connlabel --label no-such-label -j DROP", "no label is called `no-such-label`"),
