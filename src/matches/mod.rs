@@ -11,6 +11,7 @@ mod marks;
 mod ports;
 mod ranges;
 mod spis;
+mod time_parts;
 mod tracking;
 mod words;
 
@@ -123,6 +124,7 @@ match_extensions! {
     statistic::Statistic,
     tcp::Tcp,
     tcpmss::Tcpmss,
+    time::Time,
     tos::Tos,
     ttl::Ttl,
     udp::Udp,
