@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+mod chunks;
+mod flagged_ports;
 mod groups;
 mod hops;
 mod icmp_type;
@@ -101,6 +103,7 @@ match_extensions! {
     connmark::Connmark,
     conntrack::Conntrack,
     cpu::Cpu,
+    dccp::Dccp,
     devgroup::Devgroup,
     dscp::Dscp,
     ecn::Ecn,
@@ -119,6 +122,7 @@ match_extensions! {
     pkttype::Pkttype,
     quota::Quota,
     realm::Realm,
+    sctp::Sctp,
     set::Set,
     state::State,
     statistic::Statistic,

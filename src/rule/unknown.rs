@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     matches,
-    model::Family,
+    model::{Family, Protocol},
     syntax::{OptionSpec, SyntaxError, Word},
     targets,
 };
@@ -39,7 +39,9 @@ pub(super) fn unknown_option(name: &str, span: Range<usize>, family: Family) -> 
         [owner] => SyntaxError::new(span, format!("`--{name}` belongs to {owner}")).hint(format!("write {owner} in front of it")),
         several => {
             let error = SyntaxError::new(span, format!("`--{name}` belongs to one of {}", several.join(", ")));
-            error.hint(format!("write for example {} in front of it", several[0]))
+            // Ports belong to several protocols; most people mean this one's.
+            let likely = several.iter().find(|owner| **owner == format!("`-p {}`", Protocol::TCP));
+            error.hint(format!("write for example {} in front of it", likely.unwrap_or(&several[0])))
         }
     }
 }
