@@ -18,9 +18,9 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
         || match installed.version {
             // Takes a mask with holes for a prefix; `! -i +` for all packets.
             (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + "),
-            // Writes no test at all, or takes a mask with holes for one without; reads two negated ports
+            // Writes or prints no test at all, or takes a mask with holes for one without; reads two negated ports
             // as one test of both, which is another.
-            (1, 8, ..=10) => every_spi || has("! --dport 0:65535") || (has("--ctorig") && holes),
+            (1, 8, ..=10) => every_spi || has("! --dport 0:65535") || has("! --fragid 0:4294967295") || (has("--ctorig") && holes),
             _ => false,
         }
 }
@@ -28,7 +28,15 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
 /// Rules that this iptables does not find by the words that it prints for them, its own ones neither.
 pub fn not_found(_installed: Installed, rule: &str) -> bool {
     // Of an IPv4 mask `/32` it keeps twelve bytes more as 0, of none as ones; both are printed alike.
-    rule.contains("--ctrepldst 10.0.0.1") || rule.contains("--connlimit-above 10 --connlimit-mask 32")
+    let of_none = ["--ctrepldst 10.0.0.1", "--connlimit-above 10 --connlimit-mask 32", "--tunnel-dst 10.0.0.1"];
+    // The same with `--mask`, which it prints always.
+    of_none.into_iter().any(|part| rule.contains(part)) || (rule.contains("-m recent ") && rule.contains("--mask 255.255.255.255"))
+}
+
+/// Rules that the kernel takes only in chains without forwarded packets, so not in `DOCKER-USER` once
+/// `FORWARD` jumps there.
+pub fn not_forwarded(rule: &str) -> bool {
+    rule.contains("-m owner") || rule.contains("-m socket")
 }
 
 /// Lines that this iptables writes in another way than we do in its dialect, on purpose.

@@ -138,7 +138,8 @@ fn both_list_and_save_the_same_ruleset_in_the_same_words() {
 
             let mut rules = lines::rules(family);
             rules.retain(|rule| {
-                !known::mistakes(installed, &rule.to_string()) && installed.protocol_names(rule.to_string()) == rule.to_string()
+                let text = rule.to_string();
+                !known::mistakes(installed, &text) && !known::not_forwarded(&text) && installed.protocol_names(text.clone()) == text
             });
             iptables(family, "", "-N OTHER", "").ok();
             append(family, "DOCKER-USER", &rules, None);

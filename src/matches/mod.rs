@@ -11,6 +11,7 @@ mod hops;
 mod icmp_type;
 mod marks;
 mod ports;
+mod proc_name;
 mod ranges;
 mod spis;
 mod time_parts;
@@ -122,6 +123,7 @@ match_extensions! {
     pkttype::Pkttype,
     quota::Quota,
     realm::Realm,
+    recent::Recent,
     sctp::Sctp,
     set::Set,
     state::State,
