@@ -128,10 +128,12 @@ match_extensions! {
     set::Set,
     state::State,
     statistic::Statistic,
+    string::String,
     tcp::Tcp,
     tcpmss::Tcpmss,
     time::Time,
     tos::Tos,
     ttl::Ttl,
+    u32::U32,
     udp::Udp,
 }
