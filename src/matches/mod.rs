@@ -119,6 +119,7 @@ match_extensions! {
     mac::Mac,
     mark::Mark,
     multiport::Multiport,
+    owner::Owner,
     physdev::Physdev,
     pkttype::Pkttype,
     quota::Quota,
