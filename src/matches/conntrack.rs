@@ -1,7 +1,8 @@
 use std::fmt;
 
 use super::{
-    tracking::{self, Host, STATES, STATUSES, Tracking},
+    host::Host,
+    tracking::{self, STATES, STATUSES, Tracking},
     words,
 };
 use crate::{

@@ -8,6 +8,7 @@ mod chunks;
 mod flagged_ports;
 mod groups;
 mod hops;
+mod host;
 mod icmp_type;
 mod marks;
 mod ports;
@@ -122,11 +123,13 @@ match_extensions! {
     owner::Owner,
     physdev::Physdev,
     pkttype::Pkttype,
+    policy::Policy,
     quota::Quota,
     realm::Realm,
     recent::Recent,
     sctp::Sctp,
     set::Set,
+    socket::Socket,
     state::State,
     statistic::Statistic,
     string::String,
