@@ -14,6 +14,7 @@ mod marks;
 mod ports;
 mod proc_name;
 mod ranges;
+mod rate;
 mod spis;
 mod time_parts;
 mod tracking;
@@ -110,6 +111,7 @@ match_extensions! {
     dscp::Dscp,
     ecn::Ecn,
     esp::Esp,
+    hashlimit::Hashlimit,
     helper::Helper,
     hl::Hl,
     icmp::Icmp,
