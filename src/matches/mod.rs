@@ -7,6 +7,7 @@ use std::fmt;
 mod chunks;
 mod flagged_ports;
 mod groups;
+mod header;
 mod hops;
 mod host;
 mod icmp_type;
@@ -111,12 +112,15 @@ match_extensions! {
     dscp::Dscp,
     ecn::Ecn,
     esp::Esp,
+    eui64::Eui64,
+    frag::Frag,
     hashlimit::Hashlimit,
     helper::Helper,
     hl::Hl,
     icmp::Icmp,
     icmp6::Icmp6,
     iprange::Iprange,
+    ipv6header::Ipv6header,
     length::Length,
     limit::Limit,
     mac::Mac,
