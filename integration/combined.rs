@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use dockgate::{
     attr::Writer,
     extension::{Context, Sets},
-    matches::Match,
+    matches::{self, Match},
     model::{Counters, Dialect, Family},
     rule::{Parser, Reader, Reading, Rule},
     syntax::split,
@@ -43,10 +43,10 @@ fn combine(all: &[Rule], base: &Index, matches: &[Index], target: &Index) -> Rul
 /// Would this be a match that comes again behind another with the same option? Neither iptables nor
 /// we take such words.
 fn confuses(before: &[Match], one: &Match) -> bool {
-    let marks = |one: &Match| matches!(one, Match::Mark(_) | Match::Connmark(_));
-    let mut names: Vec<&str> = before.iter().chain([one]).filter(|one| marks(one)).map(Match::name).collect();
-    names.dedup();
-    names.len() > 2
+    let options = |name| matches::ALL.iter().filter(move |listed| listed.name == name).flat_map(|listed| listed.options);
+    let shares = |other: &Match| options(one.name()).any(|own| options(other.name()).any(|option| option.is_called(own.name)));
+    let first = before.iter().position(|other| other.name() == one.name());
+    first.is_some_and(|first| before[first..].iter().any(|other| other.name() != one.name() && shares(other)))
 }
 
 fn any_rule() -> impl Strategy<Value = (Family, Rule)> {
