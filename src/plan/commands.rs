@@ -6,6 +6,7 @@ use crate::{
     model::{ChainName, Counters, Handle},
     rule::Rule,
     ruleset::{Chain, Entry, Ruleset},
+    save::SavedRule,
 };
 
 /// A rule's number in its chain, from 1.
@@ -40,7 +41,8 @@ fn add(ruleset: &Ruleset, name: &ChainName, place: Place, rule: Rule, counters: 
 pub fn append(ruleset: &Ruleset, name: &ChainName, rules: Vec<Rule>, counters: Counters) -> Result<Plan, PlanError> {
     let mut steps = Vec::new();
     ensure_chain(ruleset, name, &mut steps)?;
-    steps.extend(rules.into_iter().map(|rule| add(ruleset, name, Place::Last, rule, counters)));
+    let rules = rules.into_iter().map(|rule| SavedRule { rule, counters, line: 0 }).collect();
+    steps.push(Step::Append { family: ruleset.family, chain: name.clone(), rules });
     Ok(plan(ruleset, steps))
 }
 
