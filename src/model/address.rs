@@ -58,7 +58,7 @@ impl Address {
         };
         match family {
             Family::Ip => {
-                let addr = parse_v4(addr).ok_or(match addr.parse::<Ipv6Addr>() {
+                let addr = parse_v4(addr).ok_or_else(|| match addr.parse::<Ipv6Addr>() {
                     Ok(_) => InvalidAddress::Ipv6ForIpv4,
                     Err(_) => InvalidAddress::NotIpv4,
                 })?;
@@ -124,6 +124,9 @@ fn bits(text: &str, max: u32) -> Option<u32> {
 /// One to four numbers with dots between; what is missing is 0. A number with a leading 0 is refused:
 /// iptables takes it for octal, people mean decimal.
 fn parse_v4(text: &str) -> Option<Ipv4Addr> {
+    if let Ok(whole) = text.parse() {
+        return Some(whole);
+    }
     let mut octets = [0; 4];
     for (index, part) in text.split('.').enumerate() {
         let decimal = part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 1 || !part.starts_with('0'));

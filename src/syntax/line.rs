@@ -66,6 +66,18 @@ pub fn readable(word: &str) -> Cow<'_, str> {
     if !word.is_empty() && word.chars().all(plain) { Cow::Borrowed(word) } else { quote(word) }
 }
 
+/// What a plain word ends at: blanks, quotes, a backslash.
+const ENDS_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let ends = b" \t\n\r\x0c\"'\\";
+    let mut index = 0;
+    while index < ends.len() {
+        table[ends[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 /// Splits a line as `iptables-restore` does, into `words` (which is cleared first): at blanks,
 /// double quotes (and, as people write them by hand, single ones) hold blanks together, a backslash
 /// takes the next character as it is.
@@ -82,9 +94,7 @@ pub fn split<'a>(line: &'a str, words: &mut Vec<Word<'a>>) -> Result<(), SyntaxE
             continue;
         }
         let start = at;
-        while at < bytes.len() && !bytes[at].is_ascii_whitespace() && !matches!(bytes[at], b'"' | b'\'' | b'\\') {
-            at += 1;
-        }
+        at = bytes[at..].iter().position(|&byte| ENDS_WORD[usize::from(byte)]).map_or(bytes.len(), |length| start + length);
         if at == bytes.len() || bytes[at].is_ascii_whitespace() {
             words.push(Word { text: Cow::Borrowed(&line[start..at]), span: start..at });
             continue;
