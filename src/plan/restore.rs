@@ -6,7 +6,6 @@ use super::{AddRule, Plan, PlanError, Step, ensure_chain};
 use crate::{
     message::Place,
     model::{ChainName, Family, Handle},
-    rule::Rule,
     ruleset::{Chain, Entry, Ruleset},
     save::{SavedChain, SavedRule},
     targets::Target,
@@ -55,23 +54,22 @@ fn add(family: Family, chain: &ChainName, place: Place, rule: SavedRule) -> Step
     Step::Rule(Box::new(AddRule { family, chain: chain.clone(), place, rule, counters, line: Some(line) }))
 }
 
-/// Is this rule to be kept whatever is desired?
-fn is_others(entry: &Entry, known: &[ChainName]) -> bool {
+/// Is this rule somebody else's, to be kept though it is not desired? One that can't be read, or a
+/// jump to a user chain that is not known.
+fn is_others(entry: &Entry, desired: &[SavedRule], known: &[ChainName]) -> bool {
     match entry.rule() {
         None => true,
-        Some(Rule { target: Some(Target::Jump(to) | Target::Goto(to)), .. }) => !known.contains(to) && to.is_writable(),
-        Some(_) => false,
+        Some(rule) => match &rule.target {
+            Some(Target::Jump(to) | Target::Goto(to)) if !known.contains(to) && to.is_writable() => {
+                !desired.iter().any(|want| want.rule == *rule)
+            }
+            _ => false,
+        },
     }
 }
 
 fn edit(family: Family, name: &ChainName, observed: &[Entry], desired: Vec<SavedRule>, known: &[ChainName], plan: &mut Plan) {
-    let others = observed.iter().filter(|entry| is_others(entry, known)).count();
-    let desires = |entry: &Entry| desired.iter().any(|want| Some(&want.rule) == entry.rule());
-    let own: Vec<&Entry> = match others {
-        0 => observed.iter().collect(),
-        // A jump to an unknown chain that is desired as well is not somebody else's.
-        _ => observed.iter().filter(|entry| !is_others(entry, known) || desires(entry)).collect(),
-    };
+    let own: Vec<&Entry> = observed.iter().filter(|entry| !is_others(entry, &desired, known)).collect();
     let kept = unchanged(&own, &desired);
     let deletes = own.len() - kept.iter().flatten().count();
     let inserts = kept.iter().filter(|kept| kept.is_none()).count();
@@ -176,9 +174,8 @@ pub fn kept_of_others(ruleset: &Ruleset, desired: &[SavedChain]) -> Vec<(ChainNa
     let chains = desired.iter().filter_map(|want| Some((want, ruleset.chain(want.name.as_str())?)));
     chains
         .flat_map(|(want, chain)| {
-            let desires = |entry: &Entry| want.rules.iter().any(|rule| Some(&rule.rule) == entry.rule());
-            let others = chain.rules().iter().filter(|entry| is_others(entry, &known));
-            let kept: Vec<_> = others.filter(|entry| !desires(entry)).map(|entry| (chain.name.clone(), entry.handle)).collect();
+            let others = chain.rules().iter().filter(|entry| is_others(entry, &want.rules, &known));
+            let kept: Vec<_> = others.map(|entry| (chain.name.clone(), entry.handle)).collect();
             kept
         })
         .collect()
