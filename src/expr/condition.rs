@@ -94,17 +94,6 @@ pub fn fold<'a>(exprs: &[Expr<'a>], out: &mut Vec<Item<'a>>) -> bool {
     true
 }
 
-/// For each folded item, how many expressions it came from.
-pub fn spans(exprs: &[Expr<'_>]) -> Vec<usize> {
-    let mut out = Vec::new();
-    let mut rest = exprs;
-    while let Some((_, used)) = fold_one(rest) {
-        out.push(used);
-        rest = &rest[used..];
-    }
-    out
-}
-
 fn fold_one<'a>(exprs: &[Expr<'a>]) -> Option<(Item<'a>, usize)> {
     Some(match *exprs {
         [Expr::Payload(load), ref rest @ ..] => {

@@ -20,7 +20,7 @@ mod unknown;
 pub use bitwise::Bitwise;
 pub use cmp::{Cmp, CmpOp};
 pub use compat::Xt;
-pub use condition::{Condition, Field, Item, Operand, fold, spans};
+pub use condition::{Condition, Field, Item, Operand, fold};
 pub use counter::Counter;
 pub use immediate::{Immediate, Verdict};
 pub use limit::Limit;

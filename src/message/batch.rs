@@ -78,11 +78,6 @@ impl Batch {
         self.steps == 0
     }
 
-    /// The number of the next step.
-    pub fn next_step(&self) -> u32 {
-        self.steps
-    }
-
     fn step(&mut self, number: u16, flags: u16, family: Family, fill: impl FnOnce(&mut Writer<'_>)) -> u32 {
         let step = self.steps;
         self.last = self.buf.len();
