@@ -6,6 +6,7 @@ pub mod help;
 mod kernel;
 mod list;
 mod normal;
+mod options;
 mod parse;
 mod parsed;
 mod tokens;

@@ -2,44 +2,30 @@ use std::ops::Range;
 
 use super::{
     Base, Parsed, Rule, Spans,
-    tokens::{LONG, Token, Tokens},
-    unknown::{unknown_match, unknown_option, unknown_target},
+    options::{Instance, PendingTarget},
+    tokens::{Token, Tokens},
+    unknown::{unknown_match, unknown_target},
 };
 use crate::{
     extension::Listed,
     matches::{self, Match},
     model::{Address, ChainName, Counters, Family, Interface, Protocol, Test},
-    syntax::{Args, Given, OptionSpec, SyntaxError, Word, parse_number},
+    syntax::{SyntaxError, Word, parse_number},
     targets::{self, Target},
 };
 
 /// Takes a rule's options one by one; what is not one of them is its caller's business.
 #[derive(Debug)]
 pub struct Parser<'a> {
-    family: Family,
-    base: Base,
+    pub(super) family: Family,
+    pub(super) base: Base,
     sources: Vec<Test<Address>>,
     destinations: Vec<Test<Address>>,
-    matches: Vec<Instance<'a, Match>>,
-    target: Option<PendingTarget<'a>>,
+    pub(super) matches: Vec<Instance<'a, Match>>,
+    pub(super) target: Option<PendingTarget<'a>>,
     counters: Option<Counters>,
     bang: Option<Range<usize>>,
     spans: Spans,
-}
-
-/// An extension as named on the line, with the options that came for it.
-#[derive(Debug)]
-struct Instance<'a, T: 'static> {
-    extension: &'static Listed<T>,
-    given: Vec<Given<'a>>,
-    name: Range<usize>,
-    span: Range<usize>,
-}
-
-#[derive(Debug)]
-enum PendingTarget<'a> {
-    Verdict(Target, Range<usize>),
-    Extension(Instance<'a, Target>),
 }
 
 impl<'a> Parser<'a> {
@@ -173,7 +159,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes the `!` before an option: is it there, and where the option with it begins.
-    fn negation(&mut self, span: Range<usize>) -> (bool, Range<usize>) {
+    pub(super) fn negation(&mut self, span: Range<usize>) -> (bool, Range<usize>) {
         match self.bang.take() {
             Some(bang) => (true, bang.start..span.end),
             None => (false, span),
@@ -314,130 +300,6 @@ impl<'a> Parser<'a> {
         };
         self.counters = Some(Counters { packets: read("the number of packets")?, bytes: read("the number of bytes")? });
         Ok(())
-    }
-
-    fn long(&mut self, name: &str, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
-        if self.named(name).is_none() {
-            self.load_protocols_match(name, &span);
-        }
-        match self.named(name) {
-            Some(Named::Own(letter)) => self.token(Token::Letter(letter, span), tokens),
-            Some(Named::Theirs(to, spec)) => self.give(to, spec, span, tokens),
-            None => Err(unknown_option(name, span, self.family)),
-        }
-    }
-
-    /// The option with that name, else the only one that begins so: `-p tcp -m multiport --dport 80`
-    /// means `--dports`, as `getopt_long` completes names before iptables thinks of `-m tcp`.
-    fn named(&self, name: &str) -> Option<Named> {
-        if let Some((to, spec)) = self.find_option(&|spec: &OptionSpec| spec.is_called(name)) {
-            return Some(Named::Theirs(to, spec));
-        }
-        let begins = |spec: &OptionSpec| spec.begins(name);
-        let mut own = LONG.iter().filter(|(long, _)| long.starts_with(name));
-        match (own.next(), own.next(), self.find_option(&begins)) {
-            (Some(&(_, letter)), None, None) => Some(Named::Own(letter)),
-            (None, None, Some((to, spec))) if self.find_option(&|other| begins(other) && other != spec).is_none() => {
-                Some(Named::Theirs(to, spec))
-            }
-            _ => None,
-        }
-    }
-
-    /// A match that comes again loses an option to another match between the two that has it too:
-    /// so iptables would not read what it prints for the rule. The names of both.
-    fn torn_apart(&self, to: Taker, spec: &OptionSpec) -> Option<(&'static str, &'static str)> {
-        let Taker::Match(index) = to else { return None };
-        let (before, own) = (&self.matches[..index], self.matches[index].extension.name);
-        let first = before.iter().position(|instance| instance.extension.name == own)?;
-        let has = |instance: &&Instance<'_, Match>| instance.extension.options.iter().any(|other| other.is_called(spec.name));
-        let other = before[first..].iter().filter(has).find(|instance| instance.extension.name != own)?;
-        Some((own, other.extension.name))
-    }
-
-    /// The option that `is` describes, of the target or the latest match that has it.
-    fn find_option(&self, is: &dyn Fn(&OptionSpec) -> bool) -> Option<(Taker, &'static OptionSpec)> {
-        if let Some(PendingTarget::Extension(target)) = &self.target
-            && let Some(spec) = target.extension.options.iter().find(|spec| is(spec))
-        {
-            return Some((Taker::Target, spec));
-        }
-        self.matches
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(index, instance)| instance.extension.options.iter().find(|spec| is(spec)).map(|spec| (Taker::Match(index), spec)))
-    }
-
-    /// `-p tcp --dport 80` means `-p tcp -m tcp --dport 80`.
-    fn load_protocols_match(&mut self, name: &str, span: &Range<usize>) {
-        let Some(Test { negated: false, value }) = self.base.protocol else { return };
-        let of_protocol = matches::ALL.iter().find(|one| one.protocol == Some(value) && one.families.contains(&self.family));
-        let Some(extension) = of_protocol else { return };
-        let loaded = self.matches.iter().any(|instance| instance.extension.name == extension.name);
-        if !loaded && extension.options.iter().any(|spec| spec.begins(name)) {
-            self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span: span.clone() });
-        }
-    }
-
-    fn give(&mut self, to: Taker, spec: &'static OptionSpec, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
-        let (negated, span) = self.negation(span);
-        if negated && !spec.negates {
-            return Err(SyntaxError::new(span, format!("`--{}` can't be negated", spec.name)));
-        }
-        if let Some((own, other)) = self.torn_apart(to, spec) {
-            return Err(SyntaxError::new(span, format!("iptables takes this `--{}` for that of `-m {other}` in front", spec.name))
-                .hint(format!("put one `-m {own}` right behind the other")));
-        }
-        let mut values = Vec::with_capacity(spec.values.len());
-        for what in spec.values {
-            let word = tokens.value(what)?;
-            // For getopt the first word is the option's whatever it is; but only a text can look like an option.
-            let option = word.text.starts_with("--") || (word.text.len() == 2 && word.text.starts_with('-'));
-            if (option && *what != "TEXT") || (!values.is_empty() && word.text.starts_with('-')) {
-                return Err(word.error(format!("`--{}` needs a word here: {what}", spec.name)));
-            }
-            if word.text == "!" {
-                return Err(word.error("the `!` stands before the option").hint(format!("write `! --{} …`", spec.name)));
-            }
-            values.push(word);
-        }
-        let end = values.last().map_or(span.end, |word: &Word<'_>| word.span.end);
-        let (given, whole) = match to {
-            Taker::Match(index) => {
-                let instance = &mut self.matches[index];
-                (&mut instance.given, &mut instance.span)
-            }
-            Taker::Target => match &mut self.target {
-                Some(PendingTarget::Extension(instance)) => (&mut instance.given, &mut instance.span),
-                _ => return Err(SyntaxError::new(span, "the target takes no options")),
-            },
-        };
-        if !spec.repeats && given.iter().any(|before| before.spec == spec) {
-            let name = if spec.aliases.contains(&"dport") { "dport" } else { spec.name };
-            return Err(SyntaxError::new(span, format!("`--{name}` can be given once only")));
-        }
-        *whole = whole.start.min(span.start)..whole.end.max(end);
-        given.push(Given { spec, negated, span, values });
-        Ok(())
-    }
-}
-
-/// What a long option is: one of iptables' own, by its letter, or an extension's.
-enum Named {
-    Own(char),
-    Theirs(Taker, &'static OptionSpec),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Taker {
-    Match(usize),
-    Target,
-}
-
-impl<T> Instance<'_, T> {
-    fn build(self, family: Family, protocol: Option<Test<Protocol>>) -> Result<T, SyntaxError> {
-        (self.extension.parse)(&mut Args::new(self.given, self.name, family, protocol))
     }
 }
 
