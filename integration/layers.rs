@@ -18,6 +18,7 @@ const LAYERS: &[&str] = &[
     "lab",
     "ruleset",
     "save",
+    "policy",
     "plan",
     "docker",
     "apply",

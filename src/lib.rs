@@ -70,6 +70,7 @@
 //! | `lab` | throw-away network namespaces without root: links, routes, packets, a Docker host to try on |
 //! | `ruleset` | what stands in the kernel, as values; which dialect the host's iptables writes |
 //! | `save` | the text of iptables-save, read and written |
+//! | `policy` | the policy file: who may reach what; all that is wrong with it at once |
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
 //! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER` |
 //! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
@@ -89,6 +90,7 @@ pub mod message;
 pub mod model;
 pub mod netlink;
 pub mod plan;
+pub mod policy;
 pub mod rule;
 pub mod ruleset;
 pub mod save;

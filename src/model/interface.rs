@@ -76,6 +76,21 @@ impl Interface {
     }
 }
 
+impl Interface {
+    /// Does every interface that is `other` pass this one, too?
+    pub fn covers(&self, other: &Self) -> bool {
+        match self.prefix {
+            true => other.as_bytes().starts_with(self.as_bytes()),
+            false => self == other,
+        }
+    }
+
+    /// Is there an interface that passes both?
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+}
+
 /// Can a rule's text hold it as it is? The kernel refuses white space and slashes itself
 /// (`net/core/dev.c`, `dev_valid_name`).
 fn is_plain(name: &[u8]) -> bool {

@@ -1,0 +1,220 @@
+//! The policy file: who may reach what Docker publishes on this host. TOML to values; what is wrong
+//! is found all at once, each with its place and its cure. Knows no rule of iptables but the lines
+//! that the file itself has, and no kernel.
+//!
+//! ```
+//! use dockgate::policy::{File, Policy};
+//!
+//! let text = r#"
+//!     external = ["eth0"]
+//!     default = "drop"
+//!
+//!     [[rule]]
+//!     allow = "443/tcp"
+//!     from = ["192.168.1.0/24"]
+//! "#;
+//! let read = Policy::parse(vec![File::new("web.toml", text)]);
+//! assert!(read.problems.is_empty());
+//! assert_eq!(read.policy.rules[0].to_string(), "allow 443/tcp from 192.168.1.0/24");
+//! ```
+
+mod addresses;
+mod check;
+mod load;
+mod ports;
+mod problem;
+mod read;
+mod table;
+
+pub use addresses::{Addresses, Block};
+pub use load::{File, LoadError};
+pub use ports::{PortRange, Ports};
+pub use problem::Problem;
+
+use std::{fmt, net::IpAddr};
+
+use crate::{
+    model::{Family, Interface, Protocol},
+    rule,
+};
+
+/// The JSON Schema of the file, for editors.
+pub const SCHEMA: &str = include_str!("schema.json");
+
+/// What may pass from outside to published ports, and what else `DOCKER-USER` decides.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Policy {
+    /// The files it was read from, those of groups included.
+    pub files: Vec<File>,
+    /// The interfaces that face the outside.
+    pub external: Vec<Interface>,
+    /// What becomes of a new connection from outside that no rule decides.
+    pub default: Verdict,
+    /// Do replies, and what belongs to known connections, pass before all rules?
+    pub established: bool,
+    /// In order; the first that decides wins.
+    pub rules: Vec<PolicyRule>,
+    /// What the policy says of itself.
+    pub tests: Vec<PacketTest>,
+}
+
+/// A policy as far as it could be read, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Read {
+    /// Sound if no problem is an error.
+    pub policy: Policy,
+    /// In the order of the files.
+    pub problems: Vec<Problem>,
+}
+
+/// One `[[rule]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyRule {
+    /// Where it stands.
+    pub place: Place,
+    /// `name`: for its chain and for people.
+    pub name: Option<String>,
+    /// `comment`
+    pub comment: Option<String>,
+    /// What it does.
+    pub action: Action,
+    /// The ports on the host, before Docker's DNAT; empty for all.
+    pub ports: Vec<Ports>,
+    /// The client's address; `None` for any.
+    pub from: Option<Sources>,
+    /// The host's address that the port is published on; `None` for any.
+    pub to: Option<Sources>,
+    /// Where the packet comes in; empty for the external interfaces.
+    pub inward: Vec<Interface>,
+    /// Where it goes out; empty for any.
+    pub outward: Vec<Interface>,
+    /// Log it with this prefix first.
+    pub log: Option<String>,
+}
+
+/// Addresses, and what the file calls them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sources {
+    /// Names of groups, and addresses, as written.
+    pub words: Vec<String>,
+    /// All of them.
+    pub addresses: Addresses,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The index of its file in [`Policy::files`].
+    pub file: usize,
+    /// Its line, counted from 1.
+    pub line: usize,
+}
+
+/// What a rule does with a packet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Decides.
+    Decide(Verdict),
+    /// Lets it pass for good, past Docker's own rules.
+    Accept,
+    /// Logs it, and goes on.
+    Log,
+    /// A line of iptables, for each family that can have it.
+    Raw(Vec<(Family, rule::Rule)>),
+}
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verdict {
+    /// Docker decides: it passes if its port is published.
+    #[default]
+    Allow,
+    /// It is gone.
+    Drop,
+    /// It is gone, and its sender told.
+    Reject,
+}
+
+/// One `[[test]]`: a packet, and what must become of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PacketTest {
+    /// Where it stands.
+    pub place: Place,
+    /// `name`
+    pub name: String,
+    /// The interface it comes in by.
+    pub inward: Interface,
+    /// The sender.
+    pub from: IpAddr,
+    /// The host's address; `None` for any.
+    pub to: Option<IpAddr>,
+    /// The port on the host.
+    pub to_port: Option<(u16, Protocol)>,
+    /// What must become of it.
+    pub expect: Expected,
+}
+
+/// What a test expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It reaches the container.
+    Pass,
+    /// It is gone.
+    Drop,
+    /// Its sender is told.
+    Reject,
+}
+
+impl Policy {
+    /// `FILE:LINE` of a place.
+    pub fn at(&self, place: Place) -> String {
+        let file = self.files.get(place.file).map_or_else(String::new, |file| file.name.clone());
+        format!("{file}:{}", place.line)
+    }
+}
+
+impl PolicyRule {
+    /// What people know it by: its comment, else its name, else what it says.
+    pub fn title(&self) -> String {
+        self.comment.clone().or_else(|| self.name.clone()).unwrap_or_else(|| self.to_string())
+    }
+}
+
+impl Verdict {
+    /// As the file has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl fmt::Display for PolicyRule {
+    /// In words: `allow 443/tcp from office`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match &self.action {
+            Action::Raw(rules) => return write!(f, "iptables {}", rules.first().map_or_else(String::new, |(_, rule)| rule.to_string())),
+            Action::Decide(verdict) => verdict.word(),
+            Action::Accept => "accept",
+            Action::Log => "log",
+        };
+        f.write_str(verdict)?;
+        list(f, " ", &self.ports)?;
+        if self.ports.is_empty() {
+            f.write_str(" any")?;
+        }
+        for (word, sources) in [(" from ", &self.from), (" to ", &self.to)] {
+            if let Some(sources) = sources {
+                list(f, word, &sources.words)?;
+            }
+        }
+        list(f, " in ", &self.inward)?;
+        list(f, " out ", &self.outward)
+    }
+}
+
+fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, word: &str, all: &[T]) -> fmt::Result {
+    all.iter().enumerate().try_for_each(|(index, one)| write!(f, "{}{one}", if index == 0 { word } else { ", " }))
+}
