@@ -19,9 +19,11 @@ const LAYERS: &[&str] = &[
     "ruleset",
     "save",
     "policy",
+    "compile",
     "plan",
     "docker",
     "apply",
+    "live",
     "demo",
     "cli",
 ];

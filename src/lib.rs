@@ -71,20 +71,24 @@
 //! | `ruleset` | what stands in the kernel, as values; which dialect the host's iptables writes |
 //! | `save` | the text of iptables-save, read and written |
 //! | `policy` | the policy file: who may reach what; all that is wrong with it at once |
+//! | `compile` | PURE: a policy → the chains and rules that say it |
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
 //! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER` |
 //! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
+//! | `live` | policies on this host: apply, on trial, confirm, roll back, remove, status; their history |
 //! | `demo` | a Docker host to look at: its chains, packets, rule after rule, and what became of them |
 //! | `cli` | arguments to commands, and all that is printed |
 
 pub mod apply;
 pub mod attr;
 pub mod cli;
+pub mod compile;
 pub mod demo;
 pub mod docker;
 pub mod expr;
 pub mod extension;
 pub mod lab;
+pub mod live;
 pub mod matches;
 pub mod message;
 pub mod model;

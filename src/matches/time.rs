@@ -94,16 +94,7 @@ impl Extension for Time {
     ];
 
     fn parse(args: &mut Args<'_>) -> Result<Self, SyntaxError> {
-        let mut time = Self {
-            date_start: 0,
-            date_stop: NO_DATE,
-            day_start: 0,
-            day_stop: LAST_SECOND,
-            month_days: ALL_MONTH_DAYS,
-            week_days: ALL_WEEK_DAYS,
-            kernel_zone: false,
-            contiguous: false,
-        };
+        let mut time = Self::until(NO_DATE);
         let (mut utc, mut contiguous) = (false, None);
         for given in args.by_ref() {
             match given.name() {
@@ -180,6 +171,26 @@ impl Extension for Time {
 }
 
 impl Time {
+    /// Up to this second (since 1970, UTC), and not after it. The kernel counts them in 31 bits.
+    pub fn until(second: u32) -> Self {
+        let date_stop = second.clamp(1, NO_DATE);
+        Self {
+            date_start: 0,
+            date_stop,
+            day_start: 0,
+            day_stop: LAST_SECOND,
+            month_days: ALL_MONTH_DAYS,
+            week_days: ALL_WEEK_DAYS,
+            kernel_zone: false,
+            contiguous: false,
+        }
+    }
+
+    /// The last second (since 1970) that `--datestop` lets pass.
+    pub fn last_second(&self) -> u32 {
+        self.date_stop
+    }
+
     fn has_clock(&self) -> bool {
         (self.day_start, self.day_stop) != (0, LAST_SECOND)
     }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod create;
+pub mod ours;
 mod restore;
 
 pub use commands::{

@@ -43,7 +43,7 @@ pub fn restore(ruleset: &Ruleset, desired: Vec<SavedChain>, append: bool, plan: 
         if observed.is_empty() || (append && !declared) {
             plan.steps.push(Step::Append { family, chain: name, rules });
         } else {
-            edit(family, &name, observed, rules, &known, plan);
+            edit(family, &name, observed, rules, |entry, rules| is_others(entry, rules, &known), plan);
         }
     }
     Ok(())
@@ -68,8 +68,16 @@ fn is_others(entry: &Entry, desired: &[SavedRule], known: &[ChainName]) -> bool 
     }
 }
 
-fn edit(family: Family, name: &ChainName, observed: &[Entry], desired: Vec<SavedRule>, known: &[ChainName], plan: &mut Plan) {
-    let own: Vec<&Entry> = observed.iter().filter(|entry| !is_others(entry, &desired, known)).collect();
+/// Makes a chain that has `observed` have `desired`; what `keep` says is somebody else's stays.
+pub(super) fn edit(
+    family: Family,
+    name: &ChainName,
+    observed: &[Entry],
+    desired: Vec<SavedRule>,
+    keep: impl Fn(&Entry, &[SavedRule]) -> bool,
+    plan: &mut Plan,
+) {
+    let own: Vec<&Entry> = observed.iter().filter(|entry| !keep(entry, &desired)).collect();
     let kept = unchanged(&own, &desired);
     let deletes = own.len() - kept.iter().flatten().count();
     let inserts = kept.iter().filter(|kept| kept.is_none()).count();
@@ -110,7 +118,7 @@ fn edit(family: Family, name: &ChainName, observed: &[Entry], desired: Vec<Saved
 
 /// For each desired rule the observed one that stays for it: as many as can without any moving (the
 /// longest increasing run of places).
-fn unchanged(observed: &[&Entry], desired: &[SavedRule]) -> Vec<Option<usize>> {
+pub(super) fn unchanged(observed: &[&Entry], desired: &[SavedRule]) -> Vec<Option<usize>> {
     let same = |index: usize, want: &SavedRule| observed[index].rule() == Some(&want.rule);
     let short = observed.len().min(desired.len());
     let head = (0..short).take_while(|&index| same(index, &desired[index])).count();

@@ -1,0 +1,141 @@
+//! From a policy to chains of rules. Pure. One placement so far: [`docker_user`], user chains of
+//! our own that one jump at the top of `DOCKER-USER` leads to; iptables reads every rule of them.
+//!
+//! A packet walks `DOCKGATE`: replies leave first; what comes in by an external interface goes on in
+//! `DOCKGATE-OUTSIDE`, which ends with the default. The ways on are gotos, so that a RETURN anywhere
+//! leaves our chains as a whole, and Docker decides: that is what `allow` means.
+//!
+//! ```
+//! use dockgate::{compile, model::Family, policy::{File, Policy}};
+//!
+//! let text = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = '443/tcp'\nfrom = '192.168.1.0/24'\ncomment = 'portal'\n";
+//! let policy = Policy::parse(vec![File::new("web.toml", text)]).policy;
+//! let compiled = compile::docker_user(&policy, "web");
+//! let outside = &compiled.chains(Family::Ip)[1];
+//! assert_eq!(
+//!     outside.rules[0].rule.to_string(),
+//!     "-s 192.168.1.0/24 -p tcp -m conntrack --ctorigdstport 443 --ctdir ORIGINAL -m comment --comment portal -j RETURN",
+//! );
+//! ```
+
+mod chains;
+mod names;
+mod rules;
+
+pub use names::{ROOT, TRIAL, is_ours, is_trial, on_trial};
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    matches::{Comment, Match},
+    model::{ChainName, Family},
+    policy::Policy,
+    rule::Rule,
+    save::SavedChain,
+    targets::Target,
+};
+
+/// A policy as chains, for both families.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// Which policy.
+    pub identity: Identity,
+    chains: [Vec<SavedChain>; 2],
+    origins: Vec<Origin>,
+}
+
+/// Which policy it is: `NAME HASH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its file's name without `.toml`.
+    pub name: String,
+    /// The first 12 hexadecimal digits of the SHA-256 of its chains' text. Policies that mean the
+    /// same to the kernel have the same.
+    pub hash: String,
+}
+
+/// What a rule is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// Replies come first.
+    Replies,
+    /// The way from one of our chains to the next.
+    Way,
+    /// The rule with that index in [`Policy::rules`].
+    Rule(usize),
+    /// What no rule decides.
+    Default,
+}
+
+impl Compiled {
+    /// The chains of one family, the first of all first. The line of a rule in them is what
+    /// [`Compiled::origin`] takes.
+    pub fn chains(&self, family: Family) -> &[SavedChain] {
+        &self.chains[family as usize]
+    }
+
+    /// What a rule is there for.
+    pub fn origin(&self, line: usize) -> Option<Origin> {
+        self.origins.get(line).copied()
+    }
+
+    /// The jump that leads to the chains: `-m comment --comment "dockgate: NAME HASH" -j DOCKGATE`.
+    pub fn jump(&self) -> Rule {
+        self.identity.jump()
+    }
+}
+
+impl Identity {
+    /// The jump of the policy with this identity.
+    pub fn jump(&self) -> Rule {
+        let comment = Comment::new(&format!("dockgate: {self}")).map(Match::Comment);
+        Rule { matches: comment.into_iter().collect(), target: Some(Target::Jump(names::root())), ..Rule::default() }
+    }
+
+    /// Reads it from a rule's comment.
+    pub fn of(rule: &Rule) -> Option<Self> {
+        let comment = rule.matches.iter().find_map(|one| match one {
+            Match::Comment(comment) => comment.text().strip_prefix("dockgate: "),
+            _ => None,
+        })?;
+        let (name, hash) = comment.rsplit_once(' ')?;
+        Some(Self { name: name.to_owned(), hash: hash.to_owned() })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.hash)
+    }
+}
+
+/// The chains for the placement `docker-user`.
+pub fn docker_user(policy: &Policy, name: &str) -> Compiled {
+    let mut origins = Vec::new();
+    let chains = Family::BOTH.map(|family| chains::Builder::new(policy, family, &mut origins).build());
+    let hash = text_hash(&[&chains[0], &chains[1]]);
+    // The whole jump's comment has 255 bytes at most.
+    let name = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    Compiled { identity: Identity { name, hash }, chains, origins }
+}
+
+/// The first 12 hexadecimal digits of the SHA-256 of the rules, IPv4 first, in the order of the
+/// chains' names.
+pub fn text_hash(families: &[&[SavedChain]; 2]) -> String {
+    let mut text = Sha256::new();
+    for (family, chains) in Family::BOTH.into_iter().zip(families) {
+        let mut chains: Vec<&SavedChain> = chains.iter().collect();
+        chains.sort_by(|a, b| a.name.cmp(&b.name));
+        for (chain, saved) in chains.iter().flat_map(|chain| chain.rules.iter().map(|saved| (&chain.name, saved))) {
+            text.update(format!("{family} {chain} {}\n", saved.rule));
+        }
+    }
+    text.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The chain name that these characters make: all ours are short and plain.
+fn chain(text: &str) -> ChainName {
+    ChainName::for_iptables(text).expect("our names are plain and short")
+}

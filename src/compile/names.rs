@@ -1,0 +1,76 @@
+//! The names of our chains. Whoever has one of them is taken for ours.
+
+use std::collections::HashSet;
+
+use super::chain;
+use crate::{model::ChainName, policy::PolicyRule};
+
+/// The first chain of a policy.
+pub const ROOT: &str = "DOCKGATE";
+
+/// The first chain of a policy on trial: as [`ROOT`], and so for all chains behind it.
+pub const TRIAL: &str = "DOCKTRIAL";
+
+/// Is this a chain of ours?
+pub fn is_ours(name: &ChainName) -> bool {
+    begins(name, ROOT) || is_trial(name)
+}
+
+/// Is it one of a policy on trial?
+pub fn is_trial(name: &ChainName) -> bool {
+    begins(name, TRIAL)
+}
+
+fn begins(name: &ChainName, root: &str) -> bool {
+    name.as_str().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// The same chain's name on trial, or if `back`, its name for good. Others' names stay.
+pub fn on_trial(name: &ChainName, back: bool) -> ChainName {
+    let (from, to) = if back { (TRIAL, ROOT) } else { (ROOT, TRIAL) };
+    match begins(name, from) {
+        true => chain(&name.as_str().replacen(from, to, 1)),
+        false => name.clone(),
+    }
+}
+
+pub(super) fn root() -> ChainName {
+    chain(ROOT)
+}
+
+pub(super) fn outside() -> ChainName {
+    chain("DOCKGATE-OUTSIDE")
+}
+
+/// Names for the chains of rules, each once.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashSet<String>);
+
+/// What iptables takes, less `DOCKTRIAL-` and `past-`.
+const LONGEST: usize = ChainName::IPTABLES_MAX - TRIAL.len() - 1 - "past-".len();
+
+impl Names {
+    /// A chain for the rule, and one for what comes behind it.
+    pub(super) fn of(&mut self, rule: &PolicyRule) -> (ChainName, ChainName) {
+        let text = rule.name.as_ref().or(rule.comment.as_ref()).cloned().unwrap_or_else(|| rule.to_string());
+        let mut slug = String::new();
+        for c in text.chars().map(|c| c.to_ascii_lowercase()) {
+            match c {
+                'a'..='z' | '0'..='9' => slug.push(c),
+                _ if slug.is_empty() || slug.ends_with('-') => {}
+                _ => slug.push('-'),
+            }
+        }
+        slug.truncate(LONGEST);
+        let slug = if slug.is_empty() { "rule".to_owned() } else { slug.trim_end_matches('-').to_owned() };
+        let mut free = slug.clone();
+        for number in 2.. {
+            if self.0.insert(free.clone()) {
+                break;
+            }
+            let end = number.to_string();
+            free = format!("{}-{end}", &slug[..slug.len().min(LONGEST - 1 - end.len())]);
+        }
+        (chain(&format!("{ROOT}-{free}")), chain(&format!("{ROOT}-past-{free}")))
+    }
+}

@@ -1,0 +1,336 @@
+//! Policies on this host: what stands, apply, on trial, confirm, roll back, remove. Each is one
+//! transaction for both families; before it, what stood is written to the [`History`].
+//!
+//! # On trial
+//!
+//! [`Host::try_out`] leaves the policy that stands as it is, puts the new one beside it in chains of
+//! its own, and in front of the old one a rule that leads to them up to a point in time
+//! (`-m time --datestop … -g DOCKTRIAL`). So the kernel itself goes back, also if every process that
+//! knew of the trial is gone; and what it goes back to was never touched.
+//!
+//! ```standalone_crate
+//! use dockgate::{compile, lab::{self, Userns}, live::{History, Host}, policy::{File, Policy}};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     lab::enter(Userns::WhenNeeded)?; // Leave this out, and it works on the host.
+//!     let text = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = '443/tcp'\n";
+//!     let read = Policy::parse(vec![File::new("web.toml", text)]);
+//!     assert!(read.problems.is_empty());
+//!     let web = compile::docker_user(&read.policy, "web");
+//!
+//!     let state = std::env::temp_dir().join(format!("dockgate-doc-{}", std::process::id()));
+//!     let mut host = Host::open(History::at(&state)?)?;
+//!     let done = host.apply(&web)?;
+//!     assert!(!done.plan.is_empty());
+//!     // Twice: there is nothing to do, and nothing is committed.
+//!     assert!(host.apply(&web)?.plan.is_empty());
+//!     host.rollback(1)?;
+//!     assert!(host.status()?.iter().all(|status| status.identity.is_none()));
+//!     std::fs::remove_dir_all(&state)?;
+//!     Ok(())
+//! }
+//! ```
+
+mod history;
+mod status;
+
+pub use history::{History, HistoryError, Record};
+pub use status::{Status, Trial};
+
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    apply::{ApplyError, Options, transact},
+    compile::{Compiled, TRIAL, is_ours},
+    matches::{Comment, Match, Time},
+    model::{ChainName, DOCKER_USER, Family},
+    netlink::{Netlink, NetlinkError},
+    plan::{
+        Plan,
+        ours::{Change, ChangeKind, Ours, end_trial, reconcile, try_out},
+    },
+    rule::Rule,
+    ruleset::{Ruleset, Which},
+    targets::Target,
+};
+
+/// A host's `DOCKER-USER`, as far as policies go.
+#[derive(Debug)]
+pub struct Host {
+    netlink: Netlink,
+    history: History,
+    options: Options,
+}
+
+/// What was done, or would be.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// The transaction; empty if there was nothing to do.
+    pub plan: Plan,
+    /// What becomes of every rule of ours.
+    pub changes: Vec<Change>,
+}
+
+/// Why it was not done. The ruleset is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The transaction.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// What stood could not be written down, or read again.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// There is no policy on trial.
+    #[error("no policy is on trial")]
+    NoTrial,
+    /// The trial is over.
+    #[error("the trial is over; what stood before it holds")]
+    TooLate,
+    /// A trial as long as that can't be said in `--datestop`.
+    #[error("a trial can't go on beyond 2038")]
+    TooLong,
+}
+
+impl From<NetlinkError> for LiveError {
+    fn from(error: NetlinkError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+impl Outcome {
+    /// The rules that become so.
+    pub fn of(&self, kind: ChangeKind) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| change.kind == kind)
+    }
+}
+
+impl Host {
+    /// Opens the socket to netfilter, in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn open(history: History) -> Result<Self, NetlinkError> {
+        Ok(Self { netlink: Netlink::open()?, history, options: Options::default() })
+    }
+
+    /// How rules are written, and whether they are.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
+    /// The socket.
+    pub fn netlink(&mut self) -> &mut Netlink {
+        &mut self.netlink
+    }
+
+    /// What was there before each change.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What [`Host::apply`] would do.
+    ///
+    /// # Errors
+    /// [`LiveError`]
+    pub fn plan(&mut self, compiled: &Compiled) -> Result<Outcome, LiveError> {
+        Ok(difference(&survey(&mut self.netlink)?, &desired(compiled))?)
+    }
+
+    /// Makes the policy hold. A trial ends.
+    ///
+    /// # Errors
+    /// [`LiveError`]
+    pub fn apply(&mut self, compiled: &Compiled) -> Result<Outcome, LiveError> {
+        let desired = desired(compiled);
+        self.change("apply", |_| Ok(desired.clone()))
+    }
+
+    /// Takes everything of ours away.
+    ///
+    /// # Errors
+    /// [`LiveError`]
+    pub fn remove(&mut self) -> Result<Outcome, LiveError> {
+        self.change("remove", |_| Ok(Default::default()))
+    }
+
+    /// Goes back to what was there before the last change, or `steps` changes ago. A trial only ends.
+    ///
+    /// # Errors
+    /// [`HistoryError::NotSoMany`], [`LiveError`]
+    pub fn rollback(&mut self, steps: usize) -> Result<Outcome, LiveError> {
+        if survey(&mut self.netlink)?.iter().any(|ruleset| Ours::on_trial(ruleset).is_some()) {
+            return self.end_trial();
+        }
+        let record = self.history.back(steps)?;
+        let desired = record.before()?;
+        let outcome = self.commit(|_| Ok(desired.clone()), |_| Ok(()))?;
+        if !self.options.dry_run {
+            self.history.forget(steps)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Puts the policy on trial for so long, whole seconds.
+    ///
+    /// # Errors
+    /// [`LiveError`]; an `xt_time` that the kernel lacks is refused by it, and so nothing is applied.
+    pub fn try_out(&mut self, compiled: &Compiled, length: Duration) -> Result<Outcome, LiveError> {
+        let desired = desired(compiled);
+        let mut changes = Vec::new();
+        let plan = transact(&mut self.netlink, self.options, |netlink| {
+            let rulesets = survey(netlink)?;
+            changes = difference(&rulesets, &desired)?.changes;
+            let mut plan = Plan::default();
+            // The time begins with each attempt.
+            let gate = gate(compiled, now().saturating_add(length.as_secs()));
+            for (ruleset, desired) in rulesets.iter().zip(&desired) {
+                try_out(ruleset, desired, &gate, &mut plan)?;
+            }
+            Ok(plan)
+        })?;
+        Ok(Outcome { plan, changes })
+    }
+
+    /// Makes the policy on trial hold for good. Rules that it has in common with the one before keep
+    /// handle and counters.
+    ///
+    /// # Errors
+    /// [`LiveError::NoTrial`], [`LiveError::TooLate`]
+    pub fn confirm(&mut self) -> Result<Outcome, LiveError> {
+        let trials: Vec<Trial> = self.status()?.into_iter().filter_map(|status| status.trial).collect();
+        match trials.iter().map(|trial| trial.left).min() {
+            None => return Err(LiveError::NoTrial),
+            Some(Duration::ZERO) => return Err(LiveError::TooLate),
+            Some(_) => {}
+        }
+        self.change("confirm", |rulesets| {
+            let mut desired = <[Ours; 2]>::default();
+            for (slot, ruleset) in desired.iter_mut().zip(rulesets) {
+                *slot = Ours::on_trial(ruleset).ok_or(LiveError::NoTrial)?;
+            }
+            Ok(desired)
+        })
+    }
+
+    /// Ends a trial: what stood before it holds.
+    ///
+    /// # Errors
+    /// [`LiveError::NoTrial`]
+    pub fn end_trial(&mut self) -> Result<Outcome, LiveError> {
+        let mut some = false;
+        let plan = transact(&mut self.netlink, self.options, |netlink| {
+            let mut plan = Plan::default();
+            for ruleset in survey(netlink)? {
+                some |= Ours::on_trial(&ruleset).is_some();
+                match Ours::observe(&ruleset) {
+                    // There was nothing before it.
+                    ours if ours.identity().is_none() => reconcile(&ruleset, &Ours::default(), &mut plan, &mut Vec::new())?,
+                    _ => end_trial(&ruleset, &mut plan),
+                }
+            }
+            Ok(plan)
+        })?;
+        if some { Ok(Outcome { plan, changes: Vec::new() }) } else { Err(LiveError::NoTrial) }
+    }
+
+    /// What stands, IPv4 first.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn status(&mut self) -> Result<[Status; 2], NetlinkError> {
+        let rulesets = survey(&mut self.netlink)?;
+        Ok(status::read(&rulesets, now()))
+    }
+
+    /// One change, written to the history first.
+    fn change(&mut self, what: &str, desired: impl FnMut(&[Ruleset; 2]) -> Result<[Ours; 2], LiveError>) -> Result<Outcome, LiveError> {
+        let (history, dry_run) = (self.history.clone(), self.options.dry_run);
+        let mut written = None;
+        let done = self.commit(desired, |rulesets| {
+            if !dry_run {
+                let before = [Ours::observe(&rulesets[0]), Ours::observe(&rulesets[1])];
+                written = Some(history.write(written.take(), what, now(), &before)?);
+            }
+            Ok(())
+        });
+        match (&done, written) {
+            (Err(_), Some(record)) => history.drop_record(&record),
+            (Ok(_), Some(_)) => history.trim(),
+            _ => {}
+        }
+        done
+    }
+
+    /// Plans and commits; `before` is called with what is to be changed.
+    fn commit(
+        &mut self,
+        mut desired: impl FnMut(&[Ruleset; 2]) -> Result<[Ours; 2], LiveError>,
+        mut before: impl FnMut(&[Ruleset; 2]) -> Result<(), LiveError>,
+    ) -> Result<Outcome, LiveError> {
+        let (mut changes, mut failure) = (Vec::new(), None);
+        let plan = transact(&mut self.netlink, self.options, |netlink| {
+            let rulesets = survey(netlink)?;
+            let outcome = desired(&rulesets).and_then(|desired| Ok(difference(&rulesets, &desired)?));
+            let outcome = outcome.and_then(|outcome| {
+                if !outcome.plan.is_empty() {
+                    before(&rulesets)?;
+                }
+                Ok(outcome)
+            });
+            match outcome {
+                Ok(outcome) => {
+                    changes = outcome.changes;
+                    Ok(outcome.plan)
+                }
+                Err(LiveError::Apply(error)) => Err(error),
+                // An empty plan ends it; the failure is told below.
+                Err(error) => {
+                    failure = Some(error);
+                    Ok(Plan::default())
+                }
+            }
+        })?;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Outcome { plan, changes }),
+        }
+    }
+}
+
+/// `DOCKER-USER` and our chains, of both families. The first's generation is that of the plan: if
+/// anything changes meanwhile, the commit is refused.
+fn survey(netlink: &mut Netlink) -> Result<[Ruleset; 2], NetlinkError> {
+    let mut read = |family| {
+        let chains = Ruleset::read(netlink, family, Which::None)?;
+        let names = chains.chains.into_iter().map(|chain| chain.name);
+        let names: Vec<ChainName> = names.filter(|name| is_ours(name) || name.as_str() == DOCKER_USER).collect();
+        Ruleset::read(netlink, family, Which::These(&names))
+    };
+    Ok([read(Family::Ip)?, read(Family::Ip6)?])
+}
+
+fn difference(rulesets: &[Ruleset; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
+    let mut outcome = Outcome::default();
+    for (ruleset, desired) in rulesets.iter().zip(desired) {
+        reconcile(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
+    }
+    Ok(outcome)
+}
+
+fn desired(compiled: &Compiled) -> [Ours; 2] {
+    let jump = crate::save::SavedRule { rule: compiled.jump(), counters: Default::default(), line: usize::MAX };
+    Family::BOTH.map(|family| Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump.clone()) })
+}
+
+/// `-m time --datestop … -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`
+fn gate(compiled: &Compiled, until: u64) -> Rule {
+    let time = Match::Time(Time::until(u32::try_from(until).unwrap_or(u32::MAX)));
+    let comment = Comment::new(&format!("dockgate: {}", compiled.identity)).map(Match::Comment);
+    let target = Target::Goto(ChainName::for_iptables(TRIAL).expect("our names are plain and short"));
+    Rule { matches: std::iter::once(time).chain(comment).collect(), target: Some(target), ..Rule::default() }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,274 @@
+//! What is ours in a table, as a whole: from what stands there to what should.
+
+use super::{
+    AddRule, Plan, PlanError, Step, ensure_chain,
+    restore::{edit, unchanged},
+};
+use crate::{
+    compile::{Identity, ROOT, is_ours, is_trial, on_trial},
+    message::Place,
+    model::{ChainName, Counters, DOCKER_USER, Family},
+    rule::Rule,
+    ruleset::{Entry, Ruleset},
+    save::{SavedChain, SavedRule},
+    targets::Target,
+};
+
+/// The chains of a policy in one family, and the jump in `DOCKER-USER` that leads to them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Ours {
+    /// The chains; the first is entered by the jump.
+    pub chains: Vec<SavedChain>,
+    /// The jump; `None` if there is none.
+    pub jump: Option<SavedRule>,
+}
+
+/// What becomes of one rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its family.
+    pub family: Family,
+    /// Its chain.
+    pub chain: ChainName,
+    /// What becomes of it.
+    pub kind: ChangeKind,
+    /// The rule; `None` if it can't be read.
+    pub rule: Option<Rule>,
+    /// The line of the rule that is desired ([`SavedRule::line`]).
+    pub line: Option<usize>,
+}
+
+/// What becomes of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// It is there and stays, with handle and counters.
+    Kept,
+    /// It goes to another place in its chain, with its counters.
+    Moved,
+    /// It comes.
+    Added,
+    /// It goes.
+    Removed,
+    /// It can't be read, so it stays, though it is none of the policy's.
+    Foreign,
+}
+
+impl Ours {
+    /// What stands in a table, what is on trial left out.
+    pub fn observe(ruleset: &Ruleset) -> Self {
+        let chains = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
+        let mut chains: Vec<SavedChain> = chains
+            .map(|chain| SavedChain {
+                name: chain.name.clone(),
+                declared: true,
+                rules: chain.rules().iter().filter(|entry| !is_gate(entry)).filter_map(saved).collect(),
+            })
+            .collect();
+        // The dump has them by name; the first is the one that the jump leads to.
+        chains.sort_by_key(|chain| chain.name.as_str() != ROOT);
+        Self { chains, jump: jumps(ruleset).first().and_then(|(_, entry)| saved(entry)) }
+    }
+
+    /// The policy that is on trial in a table, as it will be when it is confirmed.
+    pub fn on_trial(ruleset: &Ruleset) -> Option<Self> {
+        let gate = gate(ruleset)?;
+        let identity = Identity::of(gate.rule()?)?;
+        let mut chains: Vec<SavedChain> = ruleset
+            .chains
+            .iter()
+            .filter(|chain| is_trial(&chain.name))
+            .map(|chain| SavedChain { name: chain.name.clone(), declared: true, rules: chain.rules().iter().filter_map(saved).collect() })
+            .collect();
+        chains.sort_by_key(|chain| chain.name.as_str() != crate::compile::TRIAL);
+        let jump = SavedRule { rule: identity.jump(), counters: Counters::default(), line: 0 };
+        Some(Self { chains: renamed(&chains, true), jump: Some(jump) })
+    }
+
+    /// Nothing at all?
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty() && self.jump.is_none()
+    }
+
+    /// Which policy it is, if it says so.
+    pub fn identity(&self) -> Option<Identity> {
+        Identity::of(&self.jump.as_ref()?.rule)
+    }
+}
+
+/// Is this the rule that leads to a policy on trial?
+fn is_gate(entry: &Entry) -> bool {
+    matches!(entry.rule().and_then(|rule| rule.target.as_ref()), Some(Target::Goto(to)) if is_trial(to))
+}
+
+/// The rule in front of our first chain that leads to a policy on trial, while it lasts.
+pub fn gate(ruleset: &Ruleset) -> Option<&Entry> {
+    ruleset.chain(ROOT)?.rules().iter().find(|entry| is_gate(entry))
+}
+
+/// Our jumps in `DOCKER-USER`, with their numbers from 0.
+pub fn jumps(ruleset: &Ruleset) -> Vec<(usize, &Entry)> {
+    let ours = |entry: &&Entry| matches!(entry.rule().and_then(|rule| rule.target.as_ref()), Some(Target::Jump(to) | Target::Goto(to)) if is_ours(to));
+    let rules = ruleset.chain(DOCKER_USER).map(|chain| chain.rules()).unwrap_or_default();
+    rules.iter().enumerate().filter(|(_, entry)| ours(entry)).collect()
+}
+
+fn saved(entry: &Entry) -> Option<SavedRule> {
+    Some(SavedRule { rule: entry.rule()?.clone(), counters: entry.counters.unwrap_or_default(), line: 0 })
+}
+
+/// The same chains under the names they have on trial, or `back`.
+fn renamed(chains: &[SavedChain], back: bool) -> Vec<SavedChain> {
+    let mut chains = chains.to_vec();
+    for chain in &mut chains {
+        chain.name = on_trial(&chain.name, back);
+        for saved in &mut chain.rules {
+            if let Some(Target::Jump(to) | Target::Goto(to)) = &mut saved.rule.target {
+                *to = on_trial(to, back);
+            }
+        }
+    }
+    chains
+}
+
+/// Steps that make what is ours in a table `desired`, appended to `plan`; what is on trial ends. What
+/// becomes of each rule is appended to `changes`. Rules that stay keep their handle and counters;
+/// others' rules in `DOCKER-USER` stay as they are, behind our jump.
+///
+/// # Errors
+/// [`PlanError`]
+pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &mut Vec<Change>) -> Result<(), PlanError> {
+    let family = ruleset.family;
+    plan.against.get_or_insert(ruleset.generation);
+    if !desired.is_empty() {
+        ensure_chain(ruleset, &ChainName::docker_user(), &mut plan.steps)?;
+    }
+    make_chains(ruleset, &desired.chains, &mut plan.steps);
+    for SavedChain { name, rules, .. } in &desired.chains {
+        let observed = ruleset.chain(name.as_str()).map(|chain| chain.rules()).unwrap_or_default();
+        let mut rules = rules.clone();
+        compare(family, name, observed, &mut rules, changes);
+        match observed.is_empty() {
+            true => plan.steps.push(Step::Append { family, chain: name.clone(), rules }),
+            false => edit(family, name, observed, rules, |entry, _| entry.rule().is_none(), plan),
+        }
+    }
+    lead(ruleset, desired.jump.as_ref(), plan, changes);
+    let gone = |name: &ChainName| is_ours(name) && !desired.chains.iter().any(|chain| chain.name == *name);
+    for chain in ruleset.chains.iter().filter(|chain| gone(&chain.name) && !is_trial(&chain.name)) {
+        compare(family, &chain.name, chain.rules(), &mut [], changes);
+    }
+    remove_chains(ruleset, gone, &mut plan.steps);
+    Ok(())
+}
+
+/// Steps that put `desired` on trial, appended to `plan`: what stands stays, and `gate`, a rule whose
+/// target is a goto to the first chain on trial, goes in front of it.
+///
+/// # Errors
+/// [`PlanError`]
+pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) -> Result<(), PlanError> {
+    let family = ruleset.family;
+    plan.against.get_or_insert(ruleset.generation);
+    end_trial(ruleset, plan);
+    ensure_chain(ruleset, &ChainName::docker_user(), &mut plan.steps)?;
+    let root = ChainName::for_iptables(ROOT).expect("our names are plain and short");
+    let entry = SavedChain { name: root.clone(), declared: true, rules: Vec::new() };
+    make_chains(ruleset, &[entry], &mut plan.steps);
+    let chains = renamed(&desired.chains, false);
+    let steps = chains.iter().map(|chain| Step::NewChain(family, chain.name.clone()));
+    plan.steps.extend(steps);
+    plan.steps.extend(chains.into_iter().map(|chain| Step::Append { family, chain: chain.name, rules: chain.rules }));
+    plan.steps.push(first(family, root, gate.clone(), Counters::default(), None));
+    // Where there is no policy yet, the jump says nothing of one.
+    let plain = Rule { target: desired.jump.as_ref().and_then(|jump| jump.rule.target.clone()), ..Rule::default() };
+    let jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry)).unwrap_or(SavedRule {
+        rule: plain,
+        counters: Counters::default(),
+        line: 0,
+    });
+    lead(ruleset, Some(&jump), plan, &mut Vec::new());
+    Ok(())
+}
+
+/// Steps that end a trial, appended to `plan`: what stood before it stands alone again.
+pub fn end_trial(ruleset: &Ruleset, plan: &mut Plan) {
+    let family = ruleset.family;
+    plan.against.get_or_insert(ruleset.generation);
+    if let Some(chain) = ruleset.chain(ROOT) {
+        let gates = chain.rules().iter().filter(|entry| is_gate(entry));
+        plan.steps.extend(gates.map(|entry| Step::DeleteRule { family, chain: chain.name.clone(), handle: entry.handle }));
+    }
+    remove_chains(ruleset, is_trial, &mut plan.steps);
+}
+
+fn make_chains(ruleset: &Ruleset, chains: &[SavedChain], steps: &mut Vec<Step>) {
+    let missing = chains.iter().filter(|chain| ruleset.chain(chain.name.as_str()).is_none());
+    steps.extend(missing.map(|chain| Step::NewChain(ruleset.family, chain.name.clone())));
+}
+
+/// All their rules first: they jump to one another.
+fn remove_chains(ruleset: &Ruleset, gone: impl Fn(&ChainName) -> bool, steps: &mut Vec<Step>) {
+    let family = ruleset.family;
+    let all = || ruleset.chains.iter().filter(|chain| gone(&chain.name)).map(|chain| chain.name.clone());
+    steps.extend(all().map(|name| Step::Flush(family, name)));
+    steps.extend(all().map(|name| Step::DeleteChain(family, name)));
+}
+
+/// Makes `jump` the first rule of `DOCKER-USER`, and the only one that leads to chains of ours.
+fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &mut Vec<Change>) {
+    let (family, chain) = (ruleset.family, ChainName::docker_user());
+    let jumps = jumps(ruleset);
+    let mut change = |kind, rule: &Rule| changes.push(Change { family, chain: chain.clone(), kind, rule: Some(rule.clone()), line: None });
+    let right = |(number, entry): &(usize, &Entry)| jump.is_some_and(|jump| *number == 0 && entry.rule() == Some(&jump.rule));
+    let stays = jumps.first().is_some_and(right);
+    for (_, entry) in &jumps[usize::from(stays)..] {
+        plan.steps.push(Step::DeleteRule { family, chain: chain.clone(), handle: entry.handle });
+    }
+    let same = |entry: &&(usize, &Entry)| jump.is_some_and(|jump| entry.1.rule() == Some(&jump.rule));
+    let moved = jumps.iter().find(same);
+    for (index, (_, entry)) in jumps.iter().enumerate() {
+        match entry.rule() {
+            Some(rule) if stays && index == 0 => change(ChangeKind::Kept, rule),
+            Some(rule) if !stays && moved.is_some_and(|(_, moved)| moved.handle == entry.handle) => change(ChangeKind::Moved, rule),
+            Some(rule) => change(ChangeKind::Removed, rule),
+            None => {}
+        }
+    }
+    if let (Some(jump), false) = (jump, stays) {
+        if moved.is_none() {
+            change(ChangeKind::Added, &jump.rule);
+        }
+        // A jump to the next policy goes on counting.
+        let counters = jumps.first().and_then(|(_, entry)| entry.counters).unwrap_or(jump.counters);
+        plan.steps.push(first(family, chain.clone(), jump.rule.clone(), counters, None));
+    }
+}
+
+fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters, line: Option<usize>) -> Step {
+    Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters, line }))
+}
+
+/// What becomes of each rule of a chain; one that moves takes its counters with it.
+fn compare(family: Family, chain: &ChainName, observed: &[Entry], desired: &mut [SavedRule], changes: &mut Vec<Change>) {
+    let own: Vec<&Entry> = observed.iter().filter(|entry| entry.rule().is_some() && !is_gate(entry)).collect();
+    let kept = unchanged(&own, desired);
+    let mut left = vec![true; own.len()];
+    kept.iter().flatten().for_each(|&index| left[index] = false);
+    let mut change =
+        |kind, rule: Option<&Rule>, line| changes.push(Change { family, chain: chain.clone(), kind, rule: rule.cloned(), line });
+    for (saved, kept) in desired.iter_mut().zip(kept) {
+        let twin = || (0..own.len()).find(|&index| left[index] && own[index].rule() == Some(&saved.rule));
+        let kind = match (kept, kept.is_none().then(twin).flatten()) {
+            (Some(_), _) => ChangeKind::Kept,
+            (None, Some(index)) => {
+                left[index] = false;
+                saved.counters = own[index].counters.unwrap_or_default();
+                ChangeKind::Moved
+            }
+            (None, None) => ChangeKind::Added,
+        };
+        change(kind, Some(&saved.rule), Some(saved.line));
+    }
+    own.iter().zip(left).filter(|(_, left)| *left).for_each(|(entry, _)| change(ChangeKind::Removed, entry.rule(), None));
+    observed.iter().filter(|entry| entry.rule().is_none()).for_each(|_| change(ChangeKind::Foreign, None, None));
+}
