@@ -1,6 +1,7 @@
 //! The command line: arguments become a command, a command ends in an [`ExitCode`]. The only module
 //! that prints: data on stdout, talk on stderr.
 
+mod check;
 mod demo;
 mod exit;
 mod help;
@@ -119,6 +120,12 @@ enum Command {
         #[arg(short, long)]
         noflush: bool,
     },
+    /// Is a policy sound? Says all that is wrong with it; asks no kernel, needs no root
+    Check {
+        /// Files, folders (all in them that ends in .toml), or - for standard input
+        #[arg(required = true, value_name = "POLICY")]
+        policy: Vec<PathBuf>,
+    },
     /// Show it all in a throw-away network: no root, no Docker
     Demo,
 }
@@ -235,6 +242,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Ip6tables { words } => iptables::run(Family::Ip6, words, &cli.global),
         Command::List => list::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
+        Command::Check { policy } => check::run(&cli.global, policy),
         Command::Demo => demo::run(&cli.global),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }

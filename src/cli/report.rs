@@ -14,6 +14,7 @@ use crate::{
     model::Family,
     netlink::NetlinkError,
     plan::PlanError,
+    policy::{Lines, Read},
     rule::{LinearizeError, Origin, Parser, Spans},
     save::LineError,
     syntax::{SyntaxError, split},
@@ -86,6 +87,23 @@ impl Failure {
             }
         }
         Self { code: ExitCode::Usage, text }
+    }
+
+    /// A policy with errors, and its warnings; `None` if it is sound.
+    pub fn policy(read: &Read) -> Option<Self> {
+        let errors = read.problems.iter().filter(|problem| !problem.warning).count();
+        let warnings = match read.problems.len() - errors {
+            0 => String::new(),
+            1 => ", and 1 warning".to_owned(),
+            many => format!(", and {many} warnings"),
+        };
+        let mut text = match errors {
+            0 => return None,
+            1 => format!("error: 1 mistake in the policy{warnings}\n"),
+            many => format!("error: {many} mistakes in the policy{warnings}\n"),
+        };
+        problems(&mut text, read);
+        Some(Self { code: ExitCode::Usage, text })
     }
 
     /// A wrong command line.
@@ -176,6 +194,43 @@ fn show_step(text: &mut String, source: &Source<'_>, step: &RefusedStep) {
     place(text, &source.label(index), line, span, &step.explained.reason);
 }
 
+/// Says the warnings of a sound policy.
+pub fn warnings(read: &Read) {
+    let mut text = match read.problems.len() {
+        0 => return,
+        1 => "warning: the policy holds, but this may not be meant\n".to_owned(),
+        many => format!("warning: the policy holds, but {many} things may not be meant\n"),
+    };
+    problems(&mut text, read);
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Each problem with its line, the carets and the cure.
+fn problems(text: &mut String, read: &Read) {
+    const MOST: usize = 50;
+    let mut lines: Option<(usize, Lines<'_>)> = None;
+    for problem in read.problems.iter().take(MOST) {
+        let file = &read.policy.files[problem.file];
+        let lines = match &mut lines {
+            Some((of, lines)) if *of == problem.file => lines,
+            stale => &stale.insert((problem.file, Lines::new(&file.text))).1,
+        };
+        let message = if problem.warning { format!("warning: {}", problem.message) } else { problem.message.clone() };
+        if problem.is_general() {
+            writeln!(text, "  {}  {message}", file.name).expect("a string takes everything");
+        } else {
+            let (line, span) = problem.line(lines);
+            place(text, &format!("{}:{}", file.name, line + 1), lines.text(line), Some(span), &message);
+        }
+        if let Some(hint) = &problem.hint {
+            writeln!(text, "hint: {hint}").expect("a string takes everything");
+        }
+    }
+    if read.problems.len() > MOST {
+        writeln!(text, "  … and {} more", read.problems.len() - MOST).expect("a string takes everything");
+    }
+}
+
 /// Where the parts of the rule on a line stand: it was parsed before, so it parses.
 fn spans(line: &str, family: Family) -> Option<Spans> {
     let mut words = Vec::new();
@@ -189,15 +244,20 @@ fn spans(line: &str, family: Family) -> Option<Spans> {
 fn place(text: &mut String, label: &str, line: &str, span: Option<Range<usize>>, message: &str) {
     const WIDE: usize = 160;
     let span = span.map_or(0..line.len(), |span| span.start.min(line.len())..span.end.min(line.len()));
-    let (start, end) = (floor(line, span.start), floor(line, span.end));
+    let (start, end) = (floor(line, span.start), floor(line, span.end.max(span.start)));
     // Of a very long line only what is around the place.
     let from = if line.len() > WIDE && start > WIDE / 2 { floor(line, start - WIDE / 2) } else { 0 };
     let to = floor(line, (from + WIDE).max(end).min(line.len()));
     let (before, after) = (if from > 0 { "…" } else { "" }, if to < line.len() { "…" } else { "" });
-    let indent = label.width() + 4 + before.width() + line[from..start].width();
-    let carets = line[start..end].width().max(1);
-    writeln!(text, "  {label}  {before}{}{after}", &line[from..to]).expect("a string takes everything");
+    let indent = label.width() + 4 + before.width() + shown(&line[from..start]).width();
+    let carets = shown(&line[start..end]).width().max(1);
+    writeln!(text, "  {label}  {before}{}{after}", shown(&line[from..to])).expect("a string takes everything");
     writeln!(text, "{:indent$}{} {message}", "", "^".repeat(carets)).expect("a string takes everything");
+}
+
+/// As wide on a terminal as it counts, and without orders to the terminal.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c == '\t' { ' ' } else { c }).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn floor(line: &str, at: usize) -> usize {

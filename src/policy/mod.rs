@@ -29,7 +29,7 @@ mod table;
 pub use addresses::{Addresses, Block};
 pub use load::{File, LoadError};
 pub use ports::{PortRange, Ports};
-pub use problem::Problem;
+pub use problem::{Lines, Problem};
 
 use std::{fmt, net::IpAddr};
 
@@ -61,10 +61,19 @@ pub struct Policy {
 /// A policy as far as it could be read, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Read {
-    /// Sound if no problem is an error.
+    /// To be used only if [`Read::is_sound`].
     pub policy: Policy,
     /// In the order of the files.
     pub problems: Vec<Problem>,
+    /// The names of its groups, in order.
+    pub groups: Vec<String>,
+}
+
+impl Read {
+    /// Is nothing wrong with it but what is worth a warning?
+    pub fn is_sound(&self) -> bool {
+        self.problems.iter().all(|problem| problem.warning)
+    }
 }
 
 /// One `[[rule]]`.

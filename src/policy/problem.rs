@@ -29,13 +29,44 @@ impl Problem {
         self
     }
 
-    /// Its line, counted from 0, and the bytes of that line.
-    pub fn line(&self, text: &str) -> (usize, Range<usize>) {
-        let start = self.span.start.min(text.len());
-        let before = &text.as_bytes()[..start];
-        let begin = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let end = text[begin..].find('\n').map_or(text.len(), |at| begin + at);
-        let line = before.iter().filter(|&&byte| byte == b'\n').count();
-        (line, start - begin..self.span.end.clamp(start, end) - begin)
+    /// Is it about the file as a whole, and no place in it?
+    pub fn is_general(&self) -> bool {
+        self.span == (0..0)
+    }
+
+    /// Its line, counted from 0, and the bytes of that line. The line's end is never among them.
+    pub fn line(&self, lines: &Lines<'_>) -> (usize, Range<usize>) {
+        let line = lines.of(self.span.start);
+        let begin = lines.starts[line];
+        let within = |at: usize| at.saturating_sub(begin).min(lines.text(line).len());
+        (line, within(self.span.start)..within(self.span.end))
+    }
+}
+
+/// Where the lines of a text begin, found once for all who ask.
+#[derive(Debug, Clone)]
+pub struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    /// The lines of this text.
+    pub fn new(text: &'t str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { text, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
+    }
+
+    /// The line, counted from 0, that has the byte at this place.
+    pub fn of(&self, at: usize) -> usize {
+        self.starts.partition_point(|&start| start <= at) - 1
+    }
+
+    /// A line without its end; empty if there is no such line.
+    pub fn text(&self, line: usize) -> &'t str {
+        let Some(&start) = self.starts.get(line) else { return "" };
+        let end = self.starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
+        let text = &self.text[start..end];
+        text.strip_suffix('\r').unwrap_or(text)
     }
 }

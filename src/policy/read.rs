@@ -446,6 +446,6 @@ impl Reader {
         }
         check::rules(&self.policy, &self.spans, &mut self.problems);
         self.problems.sort_by_key(|problem| (problem.file, problem.span.start));
-        Read { policy: self.policy, problems: self.problems }
+        Read { policy: self.policy, problems: self.problems, groups: self.groups.into_keys().collect() }
     }
 }
