@@ -12,10 +12,8 @@ pub enum ExitCode {
     Unsupported = 3,
     /// The kernel refused, there is no permission, or netfilter can't be reached.
     Resource = 4,
-}
-
-impl From<ExitCode> for std::process::ExitCode {
-    fn from(code: ExitCode) -> Self {
-        Self::from(code as u8)
-    }
+    /// `plan` has something to do; `status` found what is not as it should be.
+    Pending = 5,
+    /// A policy on trial was not confirmed: what stood before holds.
+    TakenBack = 6,
 }

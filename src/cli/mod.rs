@@ -3,18 +3,22 @@
 
 mod check;
 mod demo;
+mod difference;
 mod exit;
 mod help;
 mod host;
 mod iptables;
 mod list;
+mod policy;
 mod report;
 mod restore;
+mod session;
+mod trial;
 mod words;
 
 pub use exit::ExitCode;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +45,8 @@ const EXIT_CODES: &str = "Exit codes, as those of iptables:
   2  the words are wrong, or name a chain or an ipset that is not there
   3  this host's Docker does not filter here (legacy iptables)
   4  the kernel refused, there is no permission, or netfilter can't be reached
+  5  plan: there is something to do; status: something is not as the policy says
+  6  a policy on trial was not confirmed in time, and what stood before holds
 With each but 0 nothing was changed.";
 
 /// Options of all commands.
@@ -126,6 +132,40 @@ enum Command {
         #[arg(required = true, value_name = "POLICY")]
         policy: Vec<PathBuf>,
     },
+    /// What would a policy change here? As a difference; exit code 5 if there is something to do
+    Plan {
+        /// Files, or folders of files that end in .toml
+        #[arg(required = true, value_name = "POLICY")]
+        policy: Vec<PathBuf>,
+    },
+    /// Make a policy hold, in one transaction for both families
+    Apply {
+        /// Files, or folders of files that end in .toml
+        #[arg(required = true, value_name = "POLICY")]
+        policy: Vec<PathBuf>,
+        /// On trial for so long: unless `dockgate confirm` comes, what stands now holds again
+        #[arg(long, value_name = "TIME", value_parser = trial::parse_length)]
+        confirm: Option<Duration>,
+    },
+    /// Keep the policy that is on trial; from a connection opened after it was applied
+    Confirm {
+        /// Whatever connection this is
+        #[arg(long)]
+        here: bool,
+    },
+    /// Go back to what stood before the last change; end a trial
+    Rollback {
+        /// So many changes
+        #[arg(default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+        steps: u64,
+        /// Show the changes that are known
+        #[arg(short, long)]
+        list: bool,
+    },
+    /// Take everything of dockgate's away; rules by `dockgate iptables` stay
+    Remove,
+    /// Which policy holds, whether somebody changed its rules, whether packets come to it
+    Status,
     /// Show it all in a throw-away network: no root, no Docker
     Demo,
 }
@@ -243,6 +283,13 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::List => list::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
         Command::Check { policy } => check::run(&cli.global, policy),
+        Command::Plan { policy } => policy::plan(&cli.global, policy),
+        Command::Apply { policy, confirm: None } => policy::apply(&cli.global, policy),
+        Command::Apply { policy, confirm: Some(length) } => trial::apply(&cli.global, policy, *length),
+        Command::Confirm { here } => trial::confirm(&cli.global, *here),
+        Command::Rollback { steps, list } => trial::rollback(&cli.global, usize::try_from(*steps).unwrap_or(usize::MAX), *list),
+        Command::Remove => policy::remove(&cli.global),
+        Command::Status => policy::status(&cli.global),
         Command::Demo => demo::run(&cli.global),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }

@@ -11,10 +11,11 @@ use unicode_width::UnicodeWidthStr;
 use super::ExitCode;
 use crate::{
     apply::{ApplyError, RefusedStep},
+    compile::{self, Compiled},
     model::Family,
     netlink::NetlinkError,
     plan::PlanError,
-    policy::{Lines, Read},
+    policy::{Lines, Policy, Read},
     rule::{LinearizeError, Origin, Parser, Spans},
     save::LineError,
     syntax::{SyntaxError, split},
@@ -61,6 +62,35 @@ impl Failure {
     pub fn hint(mut self, hint: &str) -> Self {
         writeln!(self.text, "hint: {hint}").expect("a string takes everything");
         self
+    }
+
+    /// No failure, but another exit code than 0.
+    pub fn silent(code: ExitCode) -> Self {
+        Self { code, text: String::new() }
+    }
+
+    /// A change for a policy that was not made, at the rule that the kernel refused.
+    pub fn refused(error: &ApplyError, policy: &Policy, compiled: &Compiled) -> Self {
+        let ApplyError::Refused { refused, .. } = error else {
+            return Self::apply(&Source { label: "", numbered: false, lines: "", family: Family::Ip }, error);
+        };
+        let mut text = format!("error: {error}\n");
+        let mut hints = Vec::new();
+        for step in refused.iter().take(20) {
+            let rule = match step.line.and_then(|line| compiled.origin(line)) {
+                Some(compile::Origin::Rule(index)) => policy.rules.get(index),
+                _ => None,
+            };
+            if let Some(rule) = rule {
+                writeln!(text, "  {}  {rule}", policy.at(rule.place)).expect("a string takes everything");
+            }
+            writeln!(text, "    {}\n      {}", step.text, step.explained.reason).expect("a string takes everything");
+            hints.extend(step.explained.hint.clone().filter(|hint| !hints.contains(hint)));
+        }
+        for hint in hints {
+            writeln!(text, "hint: {hint}").expect("a string takes everything");
+        }
+        Self { code: ExitCode::Resource, text }
     }
 
     /// Its exit code.

@@ -51,7 +51,7 @@ pub struct Compiled {
 pub struct Identity {
     /// Its file's name without `.toml`.
     pub name: String,
-    /// The first 12 hexadecimal digits of the SHA-256 of its chains' text. Policies that mean the
+    /// [`text_hash`] of its IPv4 chains, `-`, and that of its IPv6 chains. Policies that mean the
     /// same to the kernel have the same.
     pub hash: String,
 }
@@ -94,6 +94,11 @@ impl Identity {
         Rule { matches: comment.into_iter().collect(), target: Some(Target::Jump(names::root())), ..Rule::default() }
     }
 
+    /// The hash of one family's chains.
+    pub fn hash_of(&self, family: Family) -> &str {
+        self.hash.split('-').nth(family as usize).unwrap_or_default()
+    }
+
     /// Reads it from a rule's comment.
     pub fn of(rule: &Rule) -> Option<Self> {
         let comment = rule.matches.iter().find_map(|one| match one {
@@ -115,24 +120,22 @@ impl fmt::Display for Identity {
 pub fn docker_user(policy: &Policy, name: &str) -> Compiled {
     let mut origins = Vec::new();
     let chains = Family::BOTH.map(|family| chains::Builder::new(policy, family, &mut origins).build());
-    let hash = text_hash(&[&chains[0], &chains[1]]);
+    let hash = format!("{}-{}", text_hash(&chains[0]), text_hash(&chains[1]));
     // The whole jump's comment has 255 bytes at most.
     let name = name.chars().filter(|c| !c.is_control()).take(60).collect();
     Compiled { identity: Identity { name, hash }, chains, origins }
 }
 
-/// The first 12 hexadecimal digits of the SHA-256 of the rules, IPv4 first, in the order of the
-/// chains' names.
-pub fn text_hash(families: &[&[SavedChain]; 2]) -> String {
+/// What tells the rules of one family from others: the first 8 hexadecimal digits of the SHA-256 of
+/// their text, in the order of the chains' names.
+pub fn text_hash(chains: &[SavedChain]) -> String {
     let mut text = Sha256::new();
-    for (family, chains) in Family::BOTH.into_iter().zip(families) {
-        let mut chains: Vec<&SavedChain> = chains.iter().collect();
-        chains.sort_by(|a, b| a.name.cmp(&b.name));
-        for (chain, saved) in chains.iter().flat_map(|chain| chain.rules.iter().map(|saved| (&chain.name, saved))) {
-            text.update(format!("{family} {chain} {}\n", saved.rule));
-        }
+    let mut chains: Vec<&SavedChain> = chains.iter().collect();
+    chains.sort_by(|a, b| a.name.cmp(&b.name));
+    for (chain, saved) in chains.iter().flat_map(|chain| chain.rules.iter().map(|saved| (&chain.name, saved))) {
+        text.update(format!("{chain} {}\n", saved.rule));
     }
-    text.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    text.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The chain name that these characters make: all ours are short and plain.

@@ -9,7 +9,7 @@
 //! knew of the trial is gone; and what it goes back to was never touched.
 //!
 //! ```standalone_crate
-//! use dockgate::{compile, lab::{self, Userns}, live::{History, Host}, policy::{File, Policy}};
+//! use dockgate::{compile, lab::{self, Userns}, live::{History, Host}, netlink::Netlink, policy::{File, Policy}};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     lab::enter(Userns::WhenNeeded)?; // Leave this out, and it works on the host.
@@ -19,7 +19,7 @@
 //!     let web = compile::docker_user(&read.policy, "web");
 //!
 //!     let state = std::env::temp_dir().join(format!("dockgate-doc-{}", std::process::id()));
-//!     let mut host = Host::open(History::at(&state)?)?;
+//!     let mut host = Host::new(Netlink::open()?, History::at(&state)?); // Or Host::open()?
 //!     let done = host.apply(&web)?;
 //!     assert!(!done.plan.is_empty());
 //!     // Twice: there is nothing to do, and nothing is committed.
@@ -86,9 +86,6 @@ pub enum LiveError {
     /// The trial is over.
     #[error("the trial is over; what stood before it holds")]
     TooLate,
-    /// A trial as long as that can't be said in `--datestop`.
-    #[error("a trial can't go on beyond 2038")]
-    TooLong,
 }
 
 impl From<NetlinkError> for LiveError {
@@ -105,12 +102,20 @@ impl Outcome {
 }
 
 impl Host {
-    /// Opens the socket to netfilter, in the calling thread's network namespace.
+    /// Opens the socket to netfilter, in the calling thread's network namespace, and the history of
+    /// that namespace.
     ///
     /// # Errors
-    /// [`NetlinkError`]
-    pub fn open(history: History) -> Result<Self, NetlinkError> {
-        Ok(Self { netlink: Netlink::open()?, history, options: Options::default() })
+    /// [`LiveError`]
+    pub fn open() -> Result<Self, LiveError> {
+        let netlink = Netlink::open()?;
+        let history = History::open(&netlink.namespace())?;
+        Ok(Self::new(netlink, history))
+    }
+
+    /// The host that this socket leads to.
+    pub fn new(netlink: Netlink, history: History) -> Self {
+        Self { netlink, history, options: Options::default() }
     }
 
     /// How rules are written, and whether they are.
@@ -182,7 +187,7 @@ impl Host {
             changes = difference(&rulesets, &desired)?.changes;
             let mut plan = Plan::default();
             // The time begins with each attempt.
-            let gate = gate(compiled, now().saturating_add(length.as_secs()));
+            let gate = gate(compiled, now(), length);
             for (ruleset, desired) in rulesets.iter().zip(&desired) {
                 try_out(ruleset, desired, &gate, &mut plan)?;
             }
@@ -297,13 +302,13 @@ impl Host {
     }
 }
 
-/// `DOCKER-USER` and our chains, of both families. The first's generation is that of the plan: if
+/// FORWARD, `DOCKER-USER` and our chains, of both families. The first's generation is that of the plan: if
 /// anything changes meanwhile, the commit is refused.
 fn survey(netlink: &mut Netlink) -> Result<[Ruleset; 2], NetlinkError> {
     let mut read = |family| {
         let chains = Ruleset::read(netlink, family, Which::None)?;
         let names = chains.chains.into_iter().map(|chain| chain.name);
-        let names: Vec<ChainName> = names.filter(|name| is_ours(name) || name.as_str() == DOCKER_USER).collect();
+        let names: Vec<ChainName> = names.filter(|name| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD")).collect();
         Ruleset::read(netlink, family, Which::These(&names))
     };
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
@@ -322,9 +327,10 @@ fn desired(compiled: &Compiled) -> [Ours; 2] {
     Family::BOTH.map(|family| Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump.clone()) })
 }
 
-/// `-m time --datestop … -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`
-fn gate(compiled: &Compiled, until: u64) -> Rule {
-    let time = Match::Time(Time::until(u32::try_from(until).unwrap_or(u32::MAX)));
+/// `-m time --datestart … --datestop … -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`
+fn gate(compiled: &Compiled, begin: u64, length: Duration) -> Rule {
+    let second = |second: u64| u32::try_from(second).unwrap_or(u32::MAX);
+    let time = Match::Time(Time::between(second(begin), second(begin.saturating_add(length.as_secs()))));
     let comment = Comment::new(&format!("dockgate: {}", compiled.identity)).map(Match::Comment);
     let target = Target::Goto(ChainName::for_iptables(TRIAL).expect("our names are plain and short"));
     Rule { matches: std::iter::once(time).chain(comment).collect(), target: Some(target), ..Rule::default() }

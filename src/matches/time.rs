@@ -94,7 +94,7 @@ impl Extension for Time {
     ];
 
     fn parse(args: &mut Args<'_>) -> Result<Self, SyntaxError> {
-        let mut time = Self::until(NO_DATE);
+        let mut time = Self::between(0, NO_DATE);
         let (mut utc, mut contiguous) = (false, None);
         for given in args.by_ref() {
             match given.name() {
@@ -171,12 +171,12 @@ impl Extension for Time {
 }
 
 impl Time {
-    /// Up to this second (since 1970, UTC), and not after it. The kernel counts them in 31 bits.
-    pub fn until(second: u32) -> Self {
-        let date_stop = second.clamp(1, NO_DATE);
+    /// From the first of these seconds (since 1970, UTC) to the last. The kernel counts them in 31
+    /// bits.
+    pub fn between(start: u32, stop: u32) -> Self {
         Self {
-            date_start: 0,
-            date_stop,
+            date_start: start.min(NO_DATE),
+            date_stop: stop.clamp(1, NO_DATE),
             day_start: 0,
             day_stop: LAST_SECOND,
             month_days: ALL_MONTH_DAYS,
@@ -186,9 +186,9 @@ impl Time {
         }
     }
 
-    /// The last second (since 1970) that `--datestop` lets pass.
-    pub fn last_second(&self) -> u32 {
-        self.date_stop
+    /// `--datestart` and `--datestop`, in seconds since 1970.
+    pub fn dates(&self) -> (u32, u32) {
+        (self.date_start, self.date_stop)
     }
 
     fn has_clock(&self) -> bool {

@@ -54,6 +54,12 @@ impl Netlink {
         Ok(Self { socket: Socket::open()?, seq: FIRST_REQUEST })
     }
 
+    /// What tells the network namespace of this connection from others, as long as the machine runs;
+    /// `netns` where the kernel (before 5.14) does not say.
+    pub fn namespace(&self) -> String {
+        self.socket.namespace().map_or_else(|_| "netns".to_owned(), |cookie| format!("netns-{cookie}"))
+    }
+
     /// Sends a transaction in one `sendmsg` and waits for the proof of what became of it.
     ///
     /// # Errors

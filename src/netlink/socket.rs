@@ -50,12 +50,18 @@ impl Socket {
         if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    fn option(&self, name: libc::c_int) -> io::Result<libc::c_int> {
-        let mut value: libc::c_int = 0;
-        let mut len = size_of::<libc::c_int>() as libc::socklen_t;
-        // SAFETY: as in `set`; the kernel writes at most `len` bytes into `value`.
+    fn option<T: Default>(&self, name: libc::c_int) -> io::Result<T> {
+        let mut value = T::default();
+        let mut len = size_of::<T>() as libc::socklen_t;
+        // SAFETY: as in `set`; the kernel writes at most `len` bytes into `value`, a plain number.
         let code = unsafe { libc::getsockopt(self.socket.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut len) };
         if code == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// The number of the network namespace that the socket was opened in; unique while the machine
+    /// runs. From kernel 5.14 on.
+    pub(super) fn namespace(&self) -> io::Result<u64> {
+        self.option(libc::SO_NETNS_COOKIE)
     }
 
     /// Sets a buffer's size beyond the host's limit; within it where that is not allowed (in a user
@@ -71,7 +77,8 @@ impl Socket {
             self.force(libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, wanted)
                 .map_err(|source| NetlinkError::io("could not enlarge the send buffer", source))?;
             self.send_buffer =
-                self.option(libc::SO_SNDBUF).map_err(|source| NetlinkError::io("could not read the send buffer's size", source))? as usize;
+                self.option::<libc::c_int>(libc::SO_SNDBUF)
+                    .map_err(|source| NetlinkError::io("could not read the send buffer's size", source))? as usize;
         }
         match self.socket.send(bytes, Msg::empty()) {
             Ok(_) => Ok(()),

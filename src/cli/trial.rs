@@ -1,0 +1,150 @@
+//! `dockgate apply --confirm`, `confirm`, `rollback`
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    ExitCode, Global, difference,
+    policy::{date, failed, load, names, notes, open},
+    report::{self, Failure},
+    session,
+};
+use crate::{
+    live::{Host, LiveError, Trial},
+    netlink::NetlinkError,
+};
+
+/// How often the end of a trial is looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// `60s`, `5m`, `1h`, `90`
+pub fn parse_length(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        other => return Err(format!("`{other}` is no unit of time: s, m, h")),
+    };
+    match digits.parse::<u64>().map(|number| number * unit) {
+        Ok(5..=86_400) => Ok(Duration::from_secs(digits.parse::<u64>().unwrap_or_default() * unit)),
+        Ok(_) => Err("a trial takes from 5 seconds to a day".to_owned()),
+        Err(_) => Err(format!("`{text}` is no length of time, like 60s")),
+    }
+}
+
+/// `dockgate apply POLICY --confirm 60s`
+pub fn apply(global: &Global, paths: &[PathBuf], length: Duration) -> Result<(), Failure> {
+    let loaded = load(paths)?;
+    let mut host = open(global)?;
+    let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
+    if pending.plan.is_empty() {
+        return report::print(&difference::text(&loaded, &pending, false));
+    }
+    let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
+    let text = match global.json {
+        true => format!("{}\n", difference::json(&loaded, &outcome)),
+        false => difference::text(&loaded, &outcome, global.verbose > 0),
+    };
+    report::print(&text)?;
+    notes(&mut host)?;
+    if global.dry_run {
+        return Ok(());
+    }
+    let seconds = length.as_secs();
+    report::note(&format!(
+        "on trial for {seconds} s. Open a NEW connection to this host and run `dockgate confirm` there; else the kernel goes back by itself"
+    ));
+    wait(&mut host, &names(paths))
+}
+
+/// Until the trial is confirmed or over.
+fn wait(host: &mut Host, name: &str) -> Result<(), Failure> {
+    let mut stderr = std::io::stderr();
+    let mut shown = None;
+    loop {
+        let trial = current(host).map_err(|error| report::netlink(&error))?;
+        let left = trial.as_ref().map_or(0, |trial| trial.left.as_secs());
+        if stderr.is_terminal() && shown != Some(left) {
+            let line = if left > 0 { format!("{left} s left to confirm ") } else { String::new() };
+            // A terminal that is gone is no reason to stop.
+            let _ = write!(stderr, "\r\x1b[K{line}");
+            shown = Some(left);
+        }
+        match trial {
+            None => return ended(host, name),
+            Some(trial) if trial.left.is_zero() => {
+                return match host.end_trial() {
+                    // Somebody was faster: confirmed in the last second, or taken back.
+                    Err(LiveError::NoTrial) => ended(host, name),
+                    Err(error) => Err(failed(&error, None)),
+                    Ok(_) => Err(Failure::new(ExitCode::TakenBack, "not confirmed in time: what stood before holds again")
+                        .hint("if nothing was wrong, apply it again and confirm from a new connection")),
+                };
+            }
+            Some(_) => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+fn current(host: &mut Host) -> Result<Option<Trial>, NetlinkError> {
+    Ok(host.status()?.into_iter().find_map(|status| status.trial))
+}
+
+/// The trial is gone: is what was on trial there?
+fn ended(host: &mut Host, name: &str) -> Result<(), Failure> {
+    let latest = host.history().records().ok().and_then(|records| records.into_iter().next());
+    match latest {
+        Some(record) if record.what == "confirm" => report::print(&format!("confirmed: {name} holds\n")),
+        _ => Err(Failure::new(ExitCode::TakenBack, "the trial was ended: what stood before holds again")),
+    }
+}
+
+/// `dockgate confirm`
+pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
+    let mut host = open(global)?;
+    let trial = current(&mut host).map_err(|error| report::netlink(&error))?;
+    if let (Some(trial), false) = (&trial, here)
+        && let Some(begun) = session::since_start(trial.begun)
+        && let Some(older) = session::older_than(begun)
+    {
+        let left = trial.left.as_secs();
+        return Err(Failure::new(
+            ExitCode::Failure,
+            format!("{older} was there before the change, so it proves nothing: known connections pass by the rules"),
+        )
+        .hint(&format!(
+            "open a new connection and confirm there ({left} s left), or say that it is all right: `dockgate confirm --here`"
+        )));
+    }
+    let outcome = host.confirm().map_err(|error| failed(&error, None))?;
+    let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": {identity}"));
+    match global.dry_run {
+        true => report::print(&outcome.plan.to_string()),
+        false => report::print(&format!("confirmed{identity}\n")),
+    }
+}
+
+/// `dockgate rollback`
+pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure> {
+    let mut host = open(global)?;
+    if list {
+        let records = host.history().records().map_err(|error| failed(&error.into(), None))?;
+        let line = |(index, record): (usize, &crate::live::Record)| {
+            let policy = record.policy.as_deref().map_or_else(|| "no policy".to_owned(), |policy| format!("policy {policy}"));
+            format!("{:>3}  {}  before {}: {policy}\n", index + 1, date(record.when), record.what)
+        };
+        return report::print(&records.iter().enumerate().map(line).collect::<String>());
+    }
+    let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
+    if global.dry_run {
+        return report::print(&outcome.plan.to_string());
+    }
+    let now = host.status().map_err(|error| report::netlink(&error))?.into_iter().find_map(|status| status.identity);
+    report::print(
+        &now.map_or_else(|| "rolled back: no policy holds\n".to_owned(), |identity| format!("rolled back: policy {identity} holds\n")),
+    )
+}
