@@ -66,6 +66,10 @@ impl Ours {
             .collect();
         // The dump has them by name; the first is the one that the jump leads to.
         chains.sort_by_key(|chain| chain.name.as_str() != ROOT);
+        if chains.iter().all(|chain| chain.rules.is_empty()) {
+            // The place for a trial, where no policy stood before.
+            return Self::default();
+        }
         Self { chains, jump: jumps(ruleset).first().and_then(|(_, entry)| saved(entry)) }
     }
 
