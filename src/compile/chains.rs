@@ -19,11 +19,33 @@ pub(super) struct Builder<'p> {
     names: Names,
     chains: Vec<SavedChain>,
     origins: &'p mut Vec<Origin>,
+    /// How many rules have been said by [`Way::Goto`].
+    gotos: usize,
 }
+
+/// How a rule with several tests and several sources is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Every combination, in a row.
+    Flat,
+    /// The tests jump to a chain of the sources. What matches none of them comes back.
+    Jump,
+    /// As [`Way::Jump`], but by goto: a RETURN there, which is what `allow` is, leaves our chains.
+    /// What matches none goes on in a chain with all that comes behind the rule.
+    Goto,
+}
+
+/// Up to so many combinations stand in a row.
+const FEW: usize = 6;
+/// Up to so many where the other way is [`Way::Goto`].
+const MANY: usize = 64;
+/// So many times at most: each takes two of the 16 levels that the kernel follows jumps for, and
+/// doubles the ways it looks at (`nft_chain_validate`).
+const GOTOS: usize = 3;
 
 impl<'p> Builder<'p> {
     pub(super) fn new(policy: &'p Policy, family: Family, origins: &'p mut Vec<Origin>) -> Self {
-        Self { policy, family, names: Names::default(), chains: Vec::new(), origins }
+        Self { policy, family, names: Names::default(), chains: Vec::new(), origins, gotos: 0 }
     }
 
     pub(super) fn build(mut self) -> Vec<SavedChain> {
@@ -97,25 +119,44 @@ impl<'p> Builder<'p> {
         }
         let sources: Vec<_> = from.map_or_else(|| vec![None], |blocks| blocks.iter().map(Some).collect());
         let (heads, ends) = (Head::all(rule, family, inward), ends(rule));
-        if heads.len() == 1 || sources.len() == 1 {
+        let way = self.way(rule, heads.len(), sources.len());
+        if way == Way::Flat {
             for head in &heads {
                 self.sources(chain, origin, head, &sources, &title, &ends);
             }
             return chain;
         }
-        // Not every combination: those tests first, then the sources in a chain of their own. Both
-        // ways lead to a chain with what comes behind.
         let (own, past) = self.names.of(rule);
+        let to = if way == Way::Jump { "-j" } else { "-g" };
         for head in &heads {
-            let rule = head.rule(family, None, &title, &format!("-g {own}"));
+            let rule = head.rule(family, None, &title, &format!("{to} {own}"));
             self.push(chain, origin, rule);
         }
         let own = self.chain(own);
         self.sources(own, origin, &Head::default(), &sources, &title, &ends);
+        if way == Way::Jump {
+            return chain;
+        }
         for from in [chain, own] {
             self.words(from, Origin::Way, &format!("-g {past}"));
         }
         self.chain(past)
+    }
+
+    /// How to say so many tests with so many sources each.
+    fn way(&mut self, rule: &PolicyRule, heads: usize, sources: usize) -> Way {
+        let product = heads * sources;
+        if heads == 1 || sources == 1 || product <= FEW {
+            return Way::Flat;
+        }
+        if rule.action != Action::Decide(Verdict::Allow) {
+            return Way::Jump;
+        }
+        if product <= MANY || self.gotos == GOTOS {
+            return Way::Flat;
+        }
+        self.gotos += 1;
+        Way::Goto
     }
 
     fn sources(
