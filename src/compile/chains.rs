@@ -2,11 +2,12 @@ use super::{
     Origin,
     names::{self, Names},
     rules::{Head, ends, parse, word},
+    tree::Tree,
 };
 use crate::{
     matches::{Comment, Match},
     model::{ChainName, Counters, Family, Interface, Test},
-    policy::{Action, Policy, PolicyRule, Verdict},
+    policy::{Action, Block, Policy, PolicyRule, Sources, Verdict},
     rule::Rule,
     save::{SavedChain, SavedRule},
 };
@@ -15,37 +16,44 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Builder<'p> {
     policy: &'p Policy,
-    family: Family,
-    names: Names,
+    pub(super) family: Family,
+    pub(super) names: Names,
     chains: Vec<SavedChain>,
     origins: &'p mut Vec<Origin>,
-    /// How many rules have been said by [`Way::Goto`].
-    gotos: usize,
 }
 
-/// How a rule with several tests and several sources is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Every combination, in a row.
-    Flat,
-    /// The tests jump to a chain of the sources. What matches none of them comes back.
-    Jump,
-    /// As [`Way::Jump`], but by goto: a RETURN there, which is what `allow` is, leaves our chains.
-    /// What matches none goes on in a chain with all that comes behind the rule.
-    Goto,
+/// Up to so many rules stand in a row; more of them are found by the sender's address.
+const MANY: usize = 48;
+
+/// A rule of the policy in one of the two lists.
+#[derive(Debug, Clone)]
+pub(super) struct Item<'p> {
+    pub(super) index: usize,
+    pub(super) rule: &'p PolicyRule,
+    /// The interfaces that it must test still.
+    pub(super) inward: Vec<Interface>,
 }
 
-/// Up to so many combinations stand in a row.
-const FEW: usize = 6;
-/// Up to so many where the other way is [`Way::Goto`].
-const MANY: usize = 64;
-/// So many times at most: each takes two of the 16 levels that the kernel follows jumps for, and
-/// doubles the ways it looks at (`nft_chain_validate`).
-const GOTOS: usize = 3;
+/// What becomes of a packet at the end of a list.
+pub(super) type End = (Origin, Rule);
+
+impl Item<'_> {
+    /// How many rules it is in a row.
+    fn rows(&self, family: Family) -> usize {
+        let sources = self.rule.from.as_ref().map_or(1, |from| from.addresses.of(family).len());
+        Head::all(self.rule, family, &self.inward).len() * sources * ends(self.rule).len().max(1)
+    }
+
+    /// Does it decide what becomes of every packet that it is asked for?
+    pub(super) fn decides(&self) -> bool {
+        let tests = !self.inward.is_empty() || !self.rule.outward.is_empty() || !self.rule.ports.is_empty() || self.rule.to.is_some();
+        !tests && matches!(self.rule.action, Action::Decide(_) | Action::Accept)
+    }
+}
 
 impl<'p> Builder<'p> {
     pub(super) fn new(policy: &'p Policy, family: Family, origins: &'p mut Vec<Origin>) -> Self {
-        Self { policy, family, names: Names::default(), chains: Vec::new(), origins, gotos: 0 }
+        Self { policy, family, names: Names::default(), chains: Vec::new(), origins }
     }
 
     pub(super) fn build(mut self) -> Vec<SavedChain> {
@@ -59,21 +67,38 @@ impl<'p> Builder<'p> {
             }
         }
         // A packet goes through one of the two lists, each with the rules for it, in order.
-        let mut lists = [outside, Some(root)];
-        for (index, rule) in policy.rules.iter().enumerate() {
-            for (list, external) in lists.iter_mut().zip([true, false]) {
-                let Some(chain) = list else { continue };
-                if let Some(inward) = meant(rule, &policy.external, external) {
-                    *chain = self.rule(*chain, index, rule, &inward);
-                }
-            }
-        }
-        if let (Some(chain), Some(end)) = (lists[0], default(policy.default)) {
+        if let Some(outside) = outside {
             let comment = format!("default: {}", policy.default.word());
-            let rule = Head::default().rule(self.family, None, &comment, end);
-            self.push(chain, Origin::Default, rule);
+            let end = default(policy.default).map(|end| (Origin::Default, Head::default().rule(self.family, None, &comment, end)));
+            self.list(outside, 'o', &self.items(true), end.as_ref());
         }
+        self.list(root, 'i', &self.items(false), None);
         self.chains
+    }
+
+    /// The rules for packets from outside, or for all others.
+    fn items(&self, outside: bool) -> Vec<Item<'p>> {
+        let has = |sources: &Option<Sources>| sources.as_ref().is_none_or(|sources| !sources.addresses.of(self.family).is_empty());
+        let all = self.policy.rules.iter().enumerate().filter(|(_, rule)| has(&rule.from) && has(&rule.to));
+        all.filter_map(|(index, rule)| Some(Item { index, rule, inward: meant(rule, &self.policy.external, outside)? })).collect()
+    }
+
+    /// Rules in order, and what becomes of a packet that none of them decides.
+    fn list(&mut self, chain: usize, mark: char, items: &[Item<'p>], end: Option<&End>) {
+        let rows: usize = items.iter().map(|item| item.rows(self.family)).sum();
+        if rows > MANY && items.iter().any(|item| item.rule.from.is_some()) {
+            return Tree::new(self, mark, items, end).build(chain);
+        }
+        for item in items {
+            self.flat(chain, item);
+        }
+        self.end(chain, end);
+    }
+
+    pub(super) fn end(&mut self, chain: usize, end: Option<&End>) {
+        if let Some((origin, rule)) = end {
+            self.push(chain, *origin, rule.clone());
+        }
     }
 
     /// What belongs to known connections: back to Docker, which lets it pass; through a host that
@@ -103,90 +128,43 @@ impl<'p> Builder<'p> {
         self.words(root, Origin::Replies, &format!("{known} -j RETURN"));
     }
 
-    /// Adds the rule to a chain; which chain the next one goes to.
-    fn rule(&mut self, chain: usize, index: usize, rule: &PolicyRule, inward: &[Interface]) -> usize {
-        let (family, origin, title) = (self.family, Origin::Rule(index), rule.title());
-        if let Action::Raw(rules) = &rule.action {
+    /// Adds a rule in all its combinations.
+    fn flat(&mut self, chain: usize, item: &Item<'_>) {
+        let from = item.rule.from.as_ref().map(|from| from.addresses.of(self.family));
+        let sources: Vec<_> = from.map_or_else(|| vec![None], |blocks| blocks.iter().map(Some).collect());
+        self.rows(chain, item, &sources);
+    }
+
+    /// Adds a rule for these sources.
+    pub(super) fn rows(&mut self, chain: usize, item: &Item<'_>, sources: &[Option<&Block>]) {
+        let (family, origin, title) = (self.family, Origin::Rule(item.index), item.rule.title());
+        if let Action::Raw(rules) = &item.rule.action {
             for (_, rule) in rules.iter().filter(|(of, _)| *of == family) {
                 self.push(chain, origin, commented(rule, &title));
             }
-            return chain;
+            return;
         }
-        let from = rule.from.as_ref().map(|from| from.addresses.of(family));
-        let to = rule.to.as_ref().map(|to| to.addresses.of(family));
-        if from.is_some_and(<[_]>::is_empty) || to.is_some_and(<[_]>::is_empty) {
-            return chain;
-        }
-        let sources: Vec<_> = from.map_or_else(|| vec![None], |blocks| blocks.iter().map(Some).collect());
-        let (heads, ends) = (Head::all(rule, family, inward), ends(rule));
-        let way = self.way(rule, heads.len(), sources.len());
-        if way == Way::Flat {
-            for head in &heads {
-                self.sources(chain, origin, head, &sources, &title, &ends);
-            }
-            return chain;
-        }
-        let (own, past) = self.names.of(rule);
-        let to = if way == Way::Jump { "-j" } else { "-g" };
-        for head in &heads {
-            let rule = head.rule(family, None, &title, &format!("{to} {own}"));
-            self.push(chain, origin, rule);
-        }
-        let own = self.chain(own);
-        self.sources(own, origin, &Head::default(), &sources, &title, &ends);
-        if way == Way::Jump {
-            return chain;
-        }
-        for from in [chain, own] {
-            self.words(from, Origin::Way, &format!("-g {past}"));
-        }
-        self.chain(past)
-    }
-
-    /// How to say so many tests with so many sources each.
-    fn way(&mut self, rule: &PolicyRule, heads: usize, sources: usize) -> Way {
-        let product = heads * sources;
-        if heads == 1 || sources == 1 || product <= FEW {
-            return Way::Flat;
-        }
-        if rule.action != Action::Decide(Verdict::Allow) {
-            return Way::Jump;
-        }
-        if product <= MANY || self.gotos == GOTOS {
-            return Way::Flat;
-        }
-        self.gotos += 1;
-        Way::Goto
-    }
-
-    fn sources(
-        &mut self,
-        chain: usize,
-        origin: Origin,
-        head: &Head,
-        sources: &[Option<&crate::policy::Block>],
-        title: &str,
-        ends: &[String],
-    ) {
-        for from in sources {
-            for end in ends {
-                let rule = head.rule(self.family, *from, title, end);
-                self.push(chain, origin, rule);
+        for head in Head::all(item.rule, family, &item.inward) {
+            for from in sources {
+                for end in ends(item.rule) {
+                    let rule = head.rule(family, *from, &title, &end);
+                    self.push(chain, origin, rule);
+                }
             }
         }
     }
 
-    fn chain(&mut self, name: ChainName) -> usize {
+    pub(super) fn chain(&mut self, name: ChainName) -> usize {
         self.chains.push(SavedChain { name, declared: true, rules: Vec::new() });
         self.chains.len() - 1
     }
 
-    fn words(&mut self, chain: usize, origin: Origin, words: &str) {
+    pub(super) fn words(&mut self, chain: usize, origin: Origin, words: &str) {
         let rule = parse(words, self.family);
         self.push(chain, origin, rule);
     }
 
-    fn push(&mut self, chain: usize, origin: Origin, rule: Rule) {
+    pub(super) fn push(&mut self, chain: usize, origin: Origin, rule: Rule) {
         let line = self.origins.len();
         self.origins.push(origin);
         self.chains[chain].rules.push(SavedRule { rule, counters: Counters::default(), line });

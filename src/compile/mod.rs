@@ -21,6 +21,7 @@
 mod chains;
 mod names;
 mod rules;
+mod tree;
 
 pub use names::{ROOT, TRIAL, is_ours, is_trial, on_trial};
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use sha2::{Digest as _, Sha256};
+
 use super::chain;
 use crate::{model::ChainName, policy::PolicyRule};
 
@@ -46,12 +48,12 @@ pub(super) fn outside() -> ChainName {
 #[derive(Debug, Default)]
 pub(super) struct Names(HashSet<String>);
 
-/// What iptables takes, less `DOCKTRIAL-` and `past-`.
-const LONGEST: usize = ChainName::IPTABLES_MAX - TRIAL.len() - 1 - "past-".len();
+/// What iptables takes, less `DOCKTRIAL-`.
+const LONGEST: usize = ChainName::IPTABLES_MAX - TRIAL.len() - 1;
 
 impl Names {
-    /// A chain for the rule, and one for what comes behind it.
-    pub(super) fn of(&mut self, rule: &PolicyRule) -> (ChainName, ChainName) {
+    /// A chain for what this rule begins.
+    pub(super) fn of(&mut self, rule: &PolicyRule) -> ChainName {
         let text = rule.name.as_ref().or(rule.comment.as_ref()).cloned().unwrap_or_else(|| rule.to_string());
         let mut slug = String::new();
         for c in text.chars().map(|c| c.to_ascii_lowercase()) {
@@ -71,6 +73,19 @@ impl Names {
             let end = number.to_string();
             free = format!("{}-{end}", &slug[..slug.len().min(LONGEST - 1 - end.len())]);
         }
-        (chain(&format!("{ROOT}-{free}")), chain(&format!("{ROOT}-past-{free}")))
+        chain(&format!("{ROOT}-{free}"))
+    }
+
+    /// A chain for the senders whose address begins so: `DOCKGATE-o.c0a8`, its hexadecimal digits.
+    pub(super) fn of_prefix(&mut self, mark: char, digits: &str) -> ChainName {
+        let mut name = format!("{mark}.{digits}");
+        let mut number = 0;
+        while name.len() > LONGEST || !self.0.insert(name.clone()) {
+            // The end tells chains of one network from each other.
+            let hash = Sha256::digest(format!("{digits} {number}"));
+            name = format!("{mark}.{}..{}", &digits[..4], hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect::<String>());
+            number += 1;
+        }
+        chain(&format!("{ROOT}-{name}"))
     }
 }

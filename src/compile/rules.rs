@@ -69,7 +69,7 @@ fn product<T>(heads: Vec<Head>, all: &[T], set: impl Fn(&mut Head, &T)) -> Vec<H
 }
 
 /// The prefixes that make up a block.
-fn prefixes(block: &Block) -> Vec<Address> {
+pub(super) fn prefixes(block: &Block) -> Vec<Address> {
     let mut all = Vec::new();
     let (mut first, width) = (block.first, if block.family == Family::Ip { 32 } else { 128 });
     loop {

@@ -305,12 +305,8 @@ impl Host {
 /// FORWARD, `DOCKER-USER` and our chains, of both families. The first's generation is that of the plan: if
 /// anything changes meanwhile, the commit is refused.
 fn survey(netlink: &mut Netlink) -> Result<[Ruleset; 2], NetlinkError> {
-    let mut read = |family| {
-        let chains = Ruleset::read(netlink, family, Which::None)?;
-        let names = chains.chains.into_iter().map(|chain| chain.name);
-        let names: Vec<ChainName> = names.filter(|name| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD")).collect();
-        Ruleset::read(netlink, family, Which::These(&names))
-    };
+    let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
+    let mut read = |family| Ruleset::read(netlink, family, Which::Named(is_read));
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
 }
 

@@ -1,5 +1,7 @@
 //! What is ours in a table, as a whole: from what stands there to what should.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{
     AddRule, Plan, PlanError, Step, ensure_chain,
     restore::{edit, unchanged},
@@ -9,7 +11,7 @@ use crate::{
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
     rule::Rule,
-    ruleset::{Entry, Ruleset},
+    ruleset::{Chain, Entry, Ruleset},
     save::{SavedChain, SavedRule},
     targets::Target,
 };
@@ -146,9 +148,12 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
     if !desired.is_empty() {
         ensure_chain(ruleset, &ChainName::docker_user(), &mut plan.steps)?;
     }
+    // A policy may have many thousands of chains.
+    let there: HashMap<&ChainName, &Chain> = ruleset.chains.iter().map(|chain| (&chain.name, chain)).collect();
+    let wanted: HashSet<&ChainName> = desired.chains.iter().map(|chain| &chain.name).collect();
     make_chains(ruleset, &desired.chains, &mut plan.steps);
     for SavedChain { name, rules, .. } in &desired.chains {
-        let observed = ruleset.chain(name.as_str()).map(|chain| chain.rules()).unwrap_or_default();
+        let observed = there.get(name).map(|chain| chain.rules()).unwrap_or_default();
         let mut rules = rules.clone();
         compare(family, name, observed, &mut rules, changes);
         match observed.is_empty() {
@@ -157,7 +162,7 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
         }
     }
     lead(ruleset, desired.jump.as_ref(), plan, changes);
-    let gone = |name: &ChainName| is_ours(name) && !desired.chains.iter().any(|chain| chain.name == *name);
+    let gone = |name: &ChainName| is_ours(name) && !wanted.contains(name);
     for chain in ruleset.chains.iter().filter(|chain| gone(&chain.name) && !is_trial(&chain.name)) {
         compare(family, &chain.name, chain.rules(), &mut [], changes);
     }
@@ -206,7 +211,8 @@ pub fn end_trial(ruleset: &Ruleset, plan: &mut Plan) {
 }
 
 fn make_chains(ruleset: &Ruleset, chains: &[SavedChain], steps: &mut Vec<Step>) {
-    let missing = chains.iter().filter(|chain| ruleset.chain(chain.name.as_str()).is_none());
+    let there: HashSet<&ChainName> = ruleset.chains.iter().map(|chain| &chain.name).collect();
+    let missing = chains.iter().filter(|chain| !there.contains(&chain.name));
     steps.extend(missing.map(|chain| Step::NewChain(ruleset.family, chain.name.clone())));
 }
 

@@ -85,7 +85,7 @@ impl Entry {
 }
 
 /// Whose rules to read.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
     /// Nobody's: the chains alone.
     None,
@@ -95,6 +95,8 @@ pub enum Which<'a> {
     Like(&'a ChainName, &'a [Rule]),
     /// Those of these chains.
     These(&'a [ChainName]),
+    /// Those of the chains with such a name.
+    Named(fn(&ChainName) -> bool),
     /// All.
     All,
 }
@@ -112,6 +114,7 @@ impl Which<'_> {
             Which::None => false,
             Which::Of(one) | Which::Like(one, _) => one == name,
             Which::These(some) => some.contains(name),
+            Which::Named(is) => is(name),
             Which::All => true,
         }
     }
@@ -148,7 +151,7 @@ impl Ruleset {
                 }
             }
             // With the chains alone there is one dump, which is whole in itself.
-            if which == Which::None {
+            if matches!(which, Which::None) {
                 return Ok(ruleset);
             }
             let now = netlink.generation()?;

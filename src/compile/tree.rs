@@ -1,0 +1,281 @@
+//! Many senders: found by the digits of their address, as a tree of chains, 16 ways at each step.
+//!
+//! A packet is in one of the intervals that the rules' sources cut the addresses into, and in each
+//! of them the same rules can match: those for everybody, and those for its sources, in order. So
+//! the tree leads to that list, where no source is tested any more; most lists are one verdict. All
+//! ways are gotos, and every chain ends with the way to the list of those whom no rule names.
+//!
+//! A step tests 8 digits on average, 4 ns each; jumps never nest, and the tree is no deeper than the
+//! kernel follows (16 levels, four of them before it).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+};
+
+use super::{
+    Origin,
+    chains::{Builder, End, Item},
+    names::ROOT,
+    rules::{Head, ends, prefixes},
+};
+use crate::{
+    model::{Address, Family, Test},
+    policy::Block,
+    rule::Rule,
+};
+
+/// So many senders are tested in a row.
+const ROW: usize = 10;
+/// A group of so many in a longer chain gets no chain of its own.
+const FEW: usize = 2;
+/// The deepest chain of the tree, in hexadecimal digits; behind it all stand in a row.
+const DEEPEST: usize = 9;
+
+pub(super) struct Tree<'b, 'p> {
+    builder: &'b mut Builder<'p>,
+    mark: char,
+    items: &'b [Item<'p>],
+    /// Those that are for everybody, up to the first that decides everything.
+    everybody: Vec<usize>,
+    end: Option<&'b End>,
+    /// The rule at the end of every chain: for senders whom no rule names.
+    others: Option<End>,
+    /// What becomes of a packet in each list.
+    lists: Vec<End>,
+}
+
+/// Senders, and the items that can match them, in order.
+#[derive(Debug, Clone, PartialEq)]
+struct Senders {
+    block: Block,
+    list: Vec<usize>,
+}
+
+/// A prefix in the tree: its first address, its length, and the rule that it leads to.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    first: u128,
+    bits: u8,
+    prefix: Address,
+    /// The index of its list.
+    list: usize,
+}
+
+impl<'b, 'p> Tree<'b, 'p> {
+    pub(super) fn new(builder: &'b mut Builder<'p>, mark: char, items: &'b [Item<'p>], end: Option<&'b End>) -> Self {
+        Self { builder, mark, items, everybody: Vec::new(), end, others: None, lists: Vec::new() }
+    }
+
+    pub(super) fn build(mut self, chain: usize) {
+        // Rules for everybody in front are asked before the tree.
+        let front = (0..self.items.len()).take_while(|&index| !self.is_sourced(index)).count();
+        for item in &self.items[..front] {
+            self.builder.rows(chain, item, &[None]);
+        }
+        self.items = &self.items[front..];
+        self.everybody = self.order((0..self.items.len()).filter(|&index| !self.is_sourced(index)).collect());
+        self.others = self.others();
+        let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
+        let senders = self.senders();
+        let mut leaves = Vec::with_capacity(senders.len());
+        for Senders { block, list } in senders {
+            let list = match known.get(&list) {
+                Some(&index) => index,
+                None => {
+                    let end = self.list(&list);
+                    self.lists.push(end);
+                    known.insert(list, self.lists.len() - 1);
+                    self.lists.len() - 1
+                }
+            };
+            leaves.extend(prefixes(&block).into_iter().map(|prefix| Leaf::new(prefix, list)));
+        }
+        self.node(chain, &leaves, 0, 0);
+    }
+
+    fn is_sourced(&self, index: usize) -> bool {
+        self.items[index].rule.from.is_some()
+    }
+
+    fn others(&mut self) -> Option<End> {
+        let everybody = self.everybody.clone();
+        if everybody.is_empty() {
+            return self.end.cloned();
+        }
+        let name = super::chain(&format!("{ROOT}-{}.others", self.mark));
+        let goto = super::rules::parse(&format!("-g {name}"), self.builder.family);
+        let chain = self.builder.chain(name);
+        self.rows(chain, &everybody);
+        Some((Origin::Way, goto))
+    }
+
+    /// The addresses, cut where the list changes; those whom no rule names are left out.
+    fn senders(&self) -> Vec<Senders> {
+        let family = self.builder.family;
+        // What begins and ends at an address.
+        let mut cuts: BTreeMap<u128, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        for (index, item) in self.items.iter().enumerate() {
+            for block in merged(item.rule.from.as_ref().map_or(&[][..], |from| from.addresses.of(family))) {
+                cuts.entry(block.first).or_default().0.push(index);
+                if let Some(behind) = block.last.checked_add(1) {
+                    cuts.entry(behind).or_default().1.push(index);
+                }
+            }
+        }
+        let mut all: Vec<Senders> = Vec::with_capacity(cuts.len());
+        let mut active: BTreeSet<usize> = BTreeSet::new();
+        let mut cuts = cuts.into_iter().peekable();
+        while let Some((first, (begin, end))) = cuts.next() {
+            for index in &end {
+                active.remove(index);
+            }
+            active.extend(begin);
+            if active.is_empty() {
+                continue;
+            }
+            let last = cuts.peek().map_or(Block::all(family).last, |(next, _)| next - 1);
+            let list = self.order(active.iter().chain(&self.everybody).copied().collect());
+            match all.last_mut() {
+                Some(before) if before.list == list && before.block.last + 1 == first => before.block.last = last,
+                _ => all.push(Senders { block: Block { family, first, last }, list }),
+            }
+        }
+        all
+    }
+
+    /// In order, up to the first that decides everything.
+    fn order(&self, mut list: Vec<usize>) -> Vec<usize> {
+        list.sort_unstable();
+        if let Some(at) = list.iter().position(|&index| self.items[index].decides()) {
+            list.truncate(at + 1);
+        }
+        list
+    }
+
+    /// The rule for senders with this list: its verdict, if that is all it is, else the way to it.
+    fn list(&mut self, list: &[usize]) -> End {
+        let family = self.builder.family;
+        let named = list.iter().copied().find(|&index| self.is_sourced(index)).unwrap_or(list[0]);
+        let item = &self.items[named];
+        let (origin, title) = (Origin::Rule(item.index), item.rule.title());
+        if let ([_], [end]) = (list, ends(item.rule).as_slice())
+            && item.decides()
+        {
+            return (origin, Head::default().rule(family, None, &title, end));
+        }
+        let name = self.builder.names.of(item.rule);
+        let goto = Head::default().rule(family, None, &title, &format!("-g {name}"));
+        let chain = self.builder.chain(name);
+        // Where it ends as that of the others does, it goes on there.
+        let own = list.iter().rposition(|&index| self.is_sourced(index)).map_or(0, |last| last + 1);
+        if list[own..] == self.everybody[..] && !self.everybody.is_empty() {
+            for &index in &list[..own] {
+                self.builder.rows(chain, &self.items[index], &[None]);
+            }
+            self.builder.end(chain, self.others.as_ref());
+        } else {
+            self.rows(chain, list);
+        }
+        (origin, goto)
+    }
+
+    /// A list with its end.
+    fn rows(&mut self, chain: usize, list: &[usize]) {
+        for &index in list {
+            self.builder.rows(chain, &self.items[index], &[None]);
+        }
+        if !list.last().is_some_and(|&last| self.items[last].decides()) {
+            self.builder.end(chain, self.end);
+        }
+    }
+
+    /// Fills a chain: its senders have `digits` in common.
+    fn node(&mut self, chain: usize, leaves: &[Leaf], digits: usize, depth: usize) {
+        let family = self.builder.family;
+        let width = if family == Family::Ip { 8 } else { 32 };
+        let common = leaves.first().zip(leaves.last()).map_or(0, |(first, last)| common_digits(first, last, width)).max(digits);
+        let row = leaves.len() <= ROW || depth >= DEEPEST;
+        let mut rest = leaves;
+        while let Some(first) = rest.first() {
+            let goes_on = |leaf: &Leaf| !row && leaf.digits() > common;
+            let same = |leaf: &&Leaf| goes_on(leaf) && goes_on(first) && leaf.digit(common, width) == first.digit(common, width);
+            let (group, behind) = rest.split_at(rest.iter().take_while(same).count().max(1));
+            rest = behind;
+            if group.len() <= FEW {
+                for leaf in group {
+                    let (origin, mut rule) = self.lists[leaf.list].clone();
+                    rule.base.source = (leaf.bits > 0).then_some(Test::is(leaf.prefix));
+                    self.builder.push(chain, origin, rule);
+                }
+                continue;
+            }
+            // The way to their own chain, as far down as they go together.
+            let together = common_digits(first, &group[group.len() - 1], width);
+            let name = self.builder.names.of_prefix(self.mark, &first.text(together, width));
+            let way = first.way(together, width, family, &format!("-g {name}"));
+            self.builder.push(chain, Origin::Way, way);
+            let own = self.builder.chain(name);
+            self.node(own, group, together, depth + 1);
+        }
+        self.builder.end(chain, self.others.as_ref());
+    }
+}
+
+/// Blocks in order that have nothing in common and a gap between them.
+fn merged(blocks: &[Block]) -> Vec<Block> {
+    let mut all: Vec<Block> = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        match all.last_mut() {
+            Some(last) if last.last == u128::MAX || block.first <= last.last + 1 => last.last = last.last.max(block.last),
+            _ => all.push(*block),
+        }
+    }
+    all
+}
+
+impl Leaf {
+    fn new(prefix: Address, list: usize) -> Self {
+        let bits = prefix.prefix_len().expect("prefixes are made of prefixes");
+        let first = match prefix {
+            Address::V4 { addr, .. } => addr.to_bits().into(),
+            Address::V6 { addr, .. } => addr.to_bits(),
+        };
+        Self { first, bits, prefix, list }
+    }
+
+    /// How many of its hexadecimal digits are the same for all of it.
+    fn digits(&self) -> usize {
+        usize::from(self.bits / 4)
+    }
+
+    fn digit(&self, at: usize, width: usize) -> u128 {
+        (self.first >> (4 * (width - 1 - at))) & 0xf
+    }
+
+    fn text(&self, digits: usize, width: usize) -> String {
+        (0..digits).fold(String::new(), |mut text, at| {
+            write!(text, "{:x}", self.digit(at, width)).expect("a string takes everything");
+            text
+        })
+    }
+
+    /// A rule for all that have these digits.
+    fn way(&self, digits: usize, width: usize, family: Family, end: &str) -> Rule {
+        let rest = 4 * (width - digits) as u32;
+        let mask = 1u128.checked_shl(rest).map_or(0, |bit| !(bit - 1));
+        let prefix = match family {
+            Family::Ip => Address::v4((self.first & mask) as u32, mask as u32),
+            Family::Ip6 => Address::v6(self.first & mask, mask),
+        };
+        let mut rule = super::rules::parse(end, family);
+        rule.base.source = Some(Test::is(prefix));
+        rule
+    }
+}
+
+/// How many digits two prefixes have in common.
+fn common_digits(a: &Leaf, b: &Leaf, width: usize) -> usize {
+    let most = a.digits().min(b.digits());
+    (0..most).take_while(|&at| a.digit(at, width) == b.digit(at, width)).count()
+}
