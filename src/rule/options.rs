@@ -107,7 +107,11 @@ impl<'a> Parser<'a> {
         }
         let mut values = Vec::with_capacity(spec.values.len());
         for what in spec.values {
-            let word = tokens.value(what)?;
+            let word = match what.starts_with('[') {
+                true => tokens.optional_value(),
+                false => Some(tokens.value(what)?),
+            };
+            let Some(word) = word else { break };
             // For getopt the first word is the option's whatever it is; but only a text can look like an option.
             let option = word.text.starts_with("--") || (word.text.len() == 2 && word.text.starts_with('-'));
             if (option && *what != "TEXT") || (!values.is_empty() && word.text.starts_with('-')) {

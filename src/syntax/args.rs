@@ -12,7 +12,8 @@ pub struct Given<'a> {
     pub negated: bool,
     /// From the `!` or the dashes to the end of the option's name.
     pub span: Range<usize>,
-    /// The words behind it; as many as [`OptionSpec::values`] has entries.
+    /// The words behind it: as many as [`OptionSpec::values`] has entries, less one that may be left
+    /// out and is.
     pub values: Vec<Word<'a>>,
 }
 
@@ -25,7 +26,7 @@ impl<'a> Given<'a> {
     /// The text of the word at `index` behind the option.
     ///
     /// # Panics
-    /// If the option's [`OptionSpec::values`] has no entry there.
+    /// If the option's [`OptionSpec::values`] has no entry there, or the word was left out.
     pub fn text(&self, index: usize) -> &str {
         &self.values[index].text
     }

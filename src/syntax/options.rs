@@ -10,7 +10,8 @@ pub struct OptionSpec {
     pub name: &'static str,
     /// Other names for it.
     pub aliases: &'static [&'static str],
-    /// What follows it, as help shows it: `["PORT[:PORT]"]`; one entry a word.
+    /// What follows it, as help shows it: `["PORT[:PORT]"]`; one entry a word. A last one all in
+    /// brackets, `["[RATE]"]`, may be left out.
     pub values: &'static [&'static str],
     /// May `!` stand before it?
     pub negates: bool,
