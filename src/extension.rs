@@ -25,6 +25,11 @@ pub trait Extension: Sized + Clone + PartialEq + fmt::Debug + fmt::Display {
     const FAMILIES: &'static [Family] = &Family::BOTH;
     /// A match that belongs to a protocol and is loaded without `-m` when one of its options comes.
     const PROTOCOL: Option<Protocol> = None;
+    /// Does a blank stand in front of what `iptables -n -L` prints for it?
+    const LISTED_APART: bool = true;
+    /// If the kernel takes it only in chains without forwarded packets, so not in `DOCKER-USER`: why, and
+    /// what to do instead.
+    const NOT_FORWARDED: Option<&'static str> = None;
     /// What it does, in a line: lower case, no final period.
     const SUMMARY: &'static str;
     /// Its options.
@@ -51,11 +56,26 @@ pub trait Extension: Sized + Clone + PartialEq + fmt::Debug + fmt::Display {
     /// Those of the formatter.
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
+    /// Why the kernel has refused this one, where that says more than the errno says of every match:
+    /// something else that must be there first. `ENOENT` alone means that the kernel has no such match.
+    fn refused(&self, _errno: i32) -> Option<Refused> {
+        None
+    }
+
     /// Takes in a second instance of the same match, as iptables' reader of native expressions
     /// does. False: they stay two.
     fn merge(&mut self, _other: &Self) -> bool {
         false
     }
+}
+
+/// Why the kernel has refused a match, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Lower case, no final period, without the errno.
+    pub reason: String,
+    /// The cure.
+    pub hint: String,
 }
 
 /// One line of the list of extensions: an [`Extension`] without its type.

@@ -92,6 +92,7 @@ const WORDS: &[(&str, &str)] = &[
     ("jump-to-nowhere", "iptables -A DOCKER-USER -i c -j nowhere"),
     ("jump-to-a-built-in-chain", "iptables -A DOCKER-USER -i c -j INPUT"),
     ("jump-in-a-loop", "iptables -A office -j DOCKER-USER"),
+    ("owner-of-a-forwarded-packet", "iptables -A DOCKER-USER -m owner --uid-owner 0 -j DROP"),
     ("chain-in-use", "iptables -X office"),
     ("dry-run-refused", "--dry-run iptables -A DOCKER-USER -i c -g nowhere"),
     // dockgate's own words.

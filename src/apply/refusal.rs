@@ -3,11 +3,11 @@
 use std::io;
 
 use crate::{
-    extension::Context,
+    extension::{Context, Refused},
     message::{Refusal, SealedBatch},
     model::Family,
     plan::{At, Plan, Step},
-    rule::Origin,
+    rule::{Origin, Rule},
     targets::Target,
 };
 
@@ -85,6 +85,12 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
         return with(text.clone(), "");
     }
     let rule = at.rule().map(|(rule, _)| rule);
+    let refused = |index: usize| rule?.matches.get(index)?.refused(errno);
+    if let Some(Origin::Match(index)) = origin
+        && let Some(Refused { reason, hint }) = refused(index)
+    {
+        return with(reason, &hint);
+    }
     match (at.step(), origin, errno) {
         (_, Some(Origin::Match(index)), libc::ENOENT) => {
             let name = rule.and_then(|rule| rule.matches.get(index)).map_or("", |one| one.name());
@@ -112,6 +118,9 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
             "the kernel does not take this here".into(),
             "it may not fit the protocol (`-p`) or the chain; the kernel's log (dmesg) often says more",
         ),
+        (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) if let Some((name, hint)) = rule.and_then(not_forwarded) => {
+            with(format!("the kernel takes no `-m {name}` in a chain that packets reach from FORWARD"), hint)
+        }
         (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) => with(
             "the kernel does not take this rule in a chain that packets reach from FORWARD".into(),
             "some matches and targets work only for the host's own packets (INPUT, OUTPUT)",
@@ -126,6 +135,11 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
     }
 }
 
+/// The rule's match that the kernel takes only elsewhere, and what to do instead.
+fn not_forwarded(rule: &Rule) -> Option<(&'static str, &'static str)> {
+    rule.matches.iter().find_map(|one| Some((one.name(), one.not_forwarded()?)))
+}
+
 /// An errno's name as `errno.h` has it, as far as netfilter uses it.
 fn name(errno: i32) -> String {
     let known = match errno {
@@ -134,8 +148,10 @@ fn name(errno: i32) -> String {
         libc::E2BIG => "E2BIG",
         libc::EAGAIN => "EAGAIN",
         libc::ENOMEM => "ENOMEM",
+        libc::EACCES => "EACCES",
         libc::EBUSY => "EBUSY",
         libc::EEXIST => "EEXIST",
+        libc::ENOTDIR => "ENOTDIR",
         libc::EINVAL => "EINVAL",
         libc::EMFILE => "EMFILE",
         libc::EFBIG => "EFBIG",

@@ -22,7 +22,7 @@ mod tracking;
 mod words;
 
 use crate::{
-    extension::{Cursor, Extension, Linearizer, Listed},
+    extension::{Cursor, Extension, Linearizer, Listed, Refused},
     syntax::Args,
 };
 
@@ -77,6 +77,21 @@ macro_rules! match_extensions {
             /// Those of the formatter.
             pub fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self { $(Self::$name(one) => one.list(f),)* }
+            }
+
+            /// [`Extension::LISTED_APART`]
+            pub fn listed_apart(&self) -> bool {
+                match self { $(Self::$name(_) => $name::LISTED_APART,)* }
+            }
+
+            /// [`Extension::NOT_FORWARDED`]
+            pub fn not_forwarded(&self) -> Option<&'static str> {
+                match self { $(Self::$name(_) => $name::NOT_FORWARDED,)* }
+            }
+
+            /// [`Extension::refused`]
+            pub fn refused(&self, errno: i32) -> Option<Refused> {
+                match self { $(Self::$name(one) => one.refused(errno),)* }
             }
 
             /// [`Extension::merge`]

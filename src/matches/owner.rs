@@ -32,6 +32,8 @@ const SUPPL_GROUPS: u8 = 8;
 
 impl Extension for Owner {
     const NAME: &'static str = "owner";
+    const NOT_FORWARDED: Option<&'static str> =
+        Some("a forwarded packet has no socket here, and so no owner: test where it comes from, `-s`, `-i` or `-m set`");
     const SUMMARY: &'static str = "who has the socket that sends the packet; only in chains without forwarded packets";
     const OPTIONS: &'static [OptionSpec] = &[
         opt("uid-owner", &["USER[-USER]"], "the user, by name or number, or a range of numbers").negates(),

@@ -18,6 +18,8 @@ const FLAGS: [(&str, u8); 3] = [("transparent", 1), ("nowildcard", 2), ("restore
 
 impl Extension for Socket {
     const NAME: &'static str = "socket";
+    const NOT_FORWARDED: Option<&'static str> =
+        Some("no socket of this host takes a forwarded packet: test where it goes, `-d`, `-o` or `-m set`");
     const SUMMARY: &'static str = "a socket of this host takes the packet; only in chains of incoming packets";
     const OPTIONS: &'static [OptionSpec] = &[
         opt("transparent", &[], "the socket is transparent: it takes what is meant for others"),

@@ -134,7 +134,10 @@ impl Rule {
             f.write_str("[goto] ")?;
         }
         for one in &self.matches {
-            write_options(f, &ListOf(|f| one.list(f)))?;
+            match one.listed_apart() {
+                true => write_options(f, &ListOf(|f| one.list(f)))?,
+                false => write!(f, "{}", ListOf(|f| one.list(f)))?,
+            }
         }
         self.target.iter().try_for_each(|target| write_options(f, &ListOf(|f| target.list(f))))
     }
