@@ -20,7 +20,10 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
             (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + "),
             // Writes or prints no test at all, or takes a mask with holes for one without; reads two negated ports
             // as one test of both, which is another.
-            (1, 8, ..=10) => every_spi || has("! --dport 0:65535") || has("! --fragid 0:4294967295") || (has("--ctorig") && holes),
+            (1, 8, ..=10) => {
+                let everything = ["! --dport 0:65535", "! --fragid 0:4294967295", "! --rt-segsleft 0:4294967295", "! --mh-type 0:255"];
+                every_spi || everything.into_iter().any(has) || (has("--ctorig") && holes)
+            }
             _ => false,
         }
 }

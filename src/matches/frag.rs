@@ -1,13 +1,13 @@
 use std::fmt;
 
 use super::{
-    header::SpanTest,
+    header::{SpanTest, number_test},
     ports::space,
 };
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::{Family, Test},
-    syntax::{Args, Example, OptionSpec, SyntaxError, number, opt},
+    syntax::{Args, Example, OptionSpec, SyntaxError, opt},
 };
 
 /// `-m frag`: the packet is a fragment, and which. Kernel: `net/ipv6/netfilter/ip6t_frag.c`.
@@ -59,7 +59,7 @@ impl Extension for Frag {
         for given in args {
             match given.name() {
                 "fragid" => frag.id = SpanTest::parse(&given)?,
-                "fraglen" => frag.len = Some(Test { negated: given.negated, value: number(&given.values[0], u32::MAX.into())? as u32 }),
+                "fraglen" => frag.len = Some(number_test(&given)?),
                 fact => frag.facts |= FACTS.iter().find(|(name, ..)| *name == fact).map_or(0, |(_, _, bit)| *bit),
             }
             if frag.facts & (MORE | LAST) == MORE | LAST {

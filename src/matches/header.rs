@@ -1,15 +1,23 @@
-//! A test of a range of numbers, as the matches of IPv6's extension headers have it.
+//! Tests of numbers and of ranges of them, as the matches of IPv6's extension headers have them.
 
 use std::fmt;
 
 use super::ports::space;
 use crate::{
     model::Test,
-    syntax::{Given, SyntaxError, ordered, parse_number},
+    syntax::{Given, SyntaxError, number, ordered, parse_number},
 };
 
 /// Every number.
 const ANY: (u32, u32) = (0, u32::MAX);
+
+/// A number, of any size: a length, a type.
+///
+/// # Errors
+/// At the word.
+pub fn number_test(given: &Given<'_>) -> Result<Test<u32>, SyntaxError> {
+    Ok(Test { negated: given.negated, value: number(&given.values[0], u32::MAX.into())? as u32 })
+}
 
 /// A range, perhaps every number, which is no test and not printed.
 ///

@@ -62,6 +62,11 @@ impl Host {
         &self.mask[..if self.addr.is_ipv4() { 4 } else { 16 }]
     }
 
+    /// The address, and the number of one bits in the mask if they all come first.
+    pub fn prefix(&self) -> Option<(IpAddr, usize)> {
+        Some((self.addr, self.prefix_len()?))
+    }
+
     /// The number of one bits in the mask if they all come first.
     fn prefix_len(&self) -> Option<usize> {
         let mut wide = [0; 16];

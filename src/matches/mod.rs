@@ -11,6 +11,7 @@ mod header;
 mod hops;
 mod host;
 mod icmp_type;
+mod ipv6_options;
 mod marks;
 mod ports;
 mod proc_name;
@@ -125,11 +126,13 @@ match_extensions! {
     dccp::Dccp,
     devgroup::Devgroup,
     dscp::Dscp,
+    dst::Dst,
     ecn::Ecn,
     esp::Esp,
     eui64::Eui64,
     frag::Frag,
     hashlimit::Hashlimit,
+    hbh::Hbh,
     helper::Helper,
     hl::Hl,
     icmp::Icmp,
@@ -140,6 +143,7 @@ match_extensions! {
     limit::Limit,
     mac::Mac,
     mark::Mark,
+    mh::Mh,
     multiport::Multiport,
     owner::Owner,
     physdev::Physdev,
@@ -148,9 +152,11 @@ match_extensions! {
     quota::Quota,
     realm::Realm,
     recent::Recent,
+    rt::Rt,
     sctp::Sctp,
     set::Set,
     socket::Socket,
+    srh::Srh,
     state::State,
     statistic::Statistic,
     string::String,

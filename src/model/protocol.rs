@@ -91,6 +91,8 @@ impl Protocol {
     pub const ESP: Self = Self(50);
     /// The Authentication Header of IPsec.
     pub const AH: Self = Self(51);
+    /// The mobility header of Mobile IPv6.
+    pub const MH: Self = Self(135);
     /// ICMP for IPv4.
     pub const ICMP: Self = Self(1);
     /// ICMP for IPv6.
