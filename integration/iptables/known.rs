@@ -36,6 +36,12 @@ pub fn not_found(_installed: Installed, rule: &str) -> bool {
     of_none.into_iter().any(|part| rule.contains(part)) || (rule.contains("-m recent ") && rule.contains("--mask 255.255.255.255"))
 }
 
+/// Rules that iptables makes and prints, and does not take in the words that it prints.
+pub fn not_read_back(rule: &str) -> bool {
+    // Of masks it takes those up to 32, and prints every node as one.
+    rule.contains("--cluster-local-nodemask 0x80000000")
+}
+
 /// Rules that the kernel takes only in chains without forwarded packets, so not in `DOCKER-USER` once
 /// `FORWARD` jumps there.
 pub fn not_forwarded(rule: &str) -> bool {

@@ -15,7 +15,10 @@ fn missing<'l>(a: &[&'l str], b: &[&str]) -> Vec<&'l str> {
 
 /// Writes the rules in one dialect after the other, and has iptables do all it can with them.
 fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut Vec<String>) {
-    rules.retain(|rule| !known::mistakes(installed, &rule.to_string()) && !known::not_forwarded(&rule.to_string()));
+    rules.retain(|rule| {
+        let text = rule.to_string();
+        !known::mistakes(installed, &text) && !known::not_forwarded(&text) && !known::not_read_back(&text)
+    });
     let ours: Vec<String> = rules.iter().map(|rule| installed.protocol_names(rule.to_string())).collect();
     let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
     for dialect in [None].into_iter().chain(installed.reads().into_iter().map(Some)) {

@@ -116,6 +116,7 @@ macro_rules! match_extensions {
 match_extensions! {
     addrtype::Addrtype,
     ah::Ah,
+    cluster::Cluster,
     comment::Comment,
     connbytes::Connbytes,
     connlabel::Connlabel,
@@ -145,6 +146,7 @@ match_extensions! {
     mark::Mark,
     mh::Mh,
     multiport::Multiport,
+    osf::Osf,
     owner::Owner,
     physdev::Physdev,
     pkttype::Pkttype,
