@@ -93,6 +93,8 @@ const WORDS: &[(&str, &str)] = &[
     ("jump-to-a-built-in-chain", "iptables -A DOCKER-USER -i c -j INPUT"),
     ("jump-in-a-loop", "iptables -A office -j DOCKER-USER"),
     ("owner-of-a-forwarded-packet", "iptables -A DOCKER-USER -m owner --uid-owner 0 -j DROP"),
+    ("bad-bytecode", "iptables -A DOCKER-USER -m bpf --bytecode \"1,5 0 0 1\" -j DROP"),
+    ("no-such-program", "iptables -A DOCKER-USER -m bpf --object-pinned /nowhere/program -j DROP"),
     ("chain-in-use", "iptables -X office"),
     ("dry-run-refused", "--dry-run iptables -A DOCKER-USER -i c -g nowhere"),
     // dockgate's own words.

@@ -8,6 +8,7 @@
 mod known;
 mod lines;
 mod listed;
+mod pinned;
 mod read;
 mod written;
 

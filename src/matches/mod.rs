@@ -116,6 +116,7 @@ macro_rules! match_extensions {
 match_extensions! {
     addrtype::Addrtype,
     ah::Ah,
+    bpf::Bpf,
     cluster::Cluster,
     comment::Comment,
     connbytes::Connbytes,
