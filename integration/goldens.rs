@@ -22,7 +22,7 @@ use dockgate::{
 
 use crate::{
     extensions::examples,
-    iptables::{Installed, written_otherwise},
+    iptables::{Installed, make_objects, written_otherwise},
     support::{call, in_netns, run},
 };
 
@@ -111,8 +111,7 @@ fn bless(test: &str) {
     let Some(installed) = Installed::find(test) else { return };
     let version = run("iptables", "--version");
     let (letter, _) = DIALECTS.into_iter().find(|(_, dialect)| *dialect == installed.dialect()).unwrap();
-    run("ipset", "create office hash:ip");
-    run("ipset", "create services hash:ip,port");
+    make_objects();
     let mut netlink = Netlink::open().unwrap();
     let mut files: BTreeMap<&str, String> = BTreeMap::new();
     for (name, family, input, rules) in taken() {

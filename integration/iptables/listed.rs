@@ -111,7 +111,7 @@ fn compare(family: Family, state: &str, wrong: &mut Vec<String>) {
         }
     }
     for counters in ["", " -c"] {
-        let theirs = writable(&uncommented(&iptables(family, "-save", counters, "").ok()));
+        let theirs = writable(&uncommented(&iptables(family, "-save", &format!("-t filter{counters}"), "").ok()));
         let ours = uncommented(&dockgate(&format!("{} save{counters}", if family == Family::Ip { "-4" } else { "-6" }), "").ok());
         // A table without a chain is nothing to us.
         if theirs != ours && !(ours.is_empty() && theirs == "*filter\nCOMMIT\n") {

@@ -8,12 +8,14 @@
 mod known;
 mod lines;
 mod listed;
+mod objects;
 mod pinned;
 mod read;
 mod written;
 
 pub use known::{sets_counters, written_otherwise};
 pub use lines::rules;
+pub use objects::make as make_objects;
 
 use dockgate::{
     apply::{Options, transact},
@@ -84,11 +86,10 @@ fn iptables(family: Family, program: &str, line: &str, input: &str) -> Done {
     call(&format!("{}{program}", family.command()), line, input)
 }
 
-/// Takes all away, and makes the sets that examples name.
+/// Takes all away, and makes what examples name.
 fn reset() {
     run("nft", "flush ruleset");
-    let made = call("ipset", "restore", "create office hash:ip -exist\ncreate services hash:ip,port -exist\n");
-    made.ok();
+    objects::make();
 }
 
 /// Does for each line what `command` (`-A`, `-C`, `-D`) says, on `DOCKER-USER`. Where all of it fails

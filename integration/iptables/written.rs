@@ -32,7 +32,7 @@ fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut
         let theirs = printed(family);
         assert_eq!(theirs.len(), ours.len());
         ours.iter().zip(&theirs).filter(|(a, b)| a != b).for_each(|(a, b)| complain("is printed otherwise", a, b));
-        let saved = uncommented(&iptables(family, "-save", "", "").ok());
+        let saved = uncommented(&iptables(family, "-save", "-t filter", "").ok());
 
         for (line, why) in each(family, "-C", &ours) {
             if !known::not_found(installed, line) {
@@ -54,7 +54,7 @@ fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut
         missing(&left, &stay).into_iter().for_each(|line| complain("stays, another is deleted", line, ""));
 
         iptables(family, "-restore", "", &saved).ok();
-        let again = uncommented(&iptables(family, "-save", "", "").ok());
+        let again = uncommented(&iptables(family, "-save", "-t filter", "").ok());
         assert_eq!(again.lines().count(), saved.lines().count());
         saved.lines().zip(again.lines()).filter(|(a, b)| a != b).for_each(|(a, b)| complain("is not restored", a, b));
     }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+mod bits;
 mod chunks;
 mod flagged_ports;
 mod groups;
@@ -147,12 +148,14 @@ match_extensions! {
     mark::Mark,
     mh::Mh,
     multiport::Multiport,
+    nfacct::Nfacct,
     osf::Osf,
     owner::Owner,
     physdev::Physdev,
     pkttype::Pkttype,
     policy::Policy,
     quota::Quota,
+    rateest::Rateest,
     realm::Realm,
     recent::Recent,
     rt::Rt,
