@@ -8,6 +8,11 @@ use crate::{
 };
 
 /// `-m policy`: how IPsec treats the packet. Kernel: `net/netfilter/xt_policy.c`.
+///
+/// The kernel compares `--spi` with an SPI in network order (`match_xfrm_state`, `x->id.spi`, both
+/// `__be32`), and iptables does not turn the number's bytes round: on a little-endian machine
+/// `--spi 0x100` means the SPI 0x10000. The same bytes are written here, so that the words mean to
+/// everybody what they mean to iptables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     outgoing: bool,
@@ -65,7 +70,7 @@ impl Extension for Policy {
         opt("pol", &["none|ipsec"], "not by IPsec, or by IPsec; that if left out"),
         opt("strict", &[], "the elements are all there is, in this order; else there is such a one among them"),
         opt("reqid", &["NUMBER"], "the number of the policy").negates().repeats(),
-        opt("spi", &["NUMBER"], "the number of the security association").negates().repeats(),
+        opt("spi", &["NUMBER"], "the number of the security association, its four bytes in this machine's order").negates().repeats(),
         opt("proto", &["esp|ah|ipcomp"], "the protocol").negates().repeats(),
         opt("mode", &["transport|tunnel"], "the mode").negates().repeats(),
         opt("tunnel-src", &["ADDRESS[/MASK]"], "where the tunnel begins; in tunnel mode only").negates().repeats(),
