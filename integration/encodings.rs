@@ -271,3 +271,32 @@ fn other_encodings_are_read_as_iptables_prints_them_or_are_foreign() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// What iptables 1.8.9 sends for `-m ipvs …`, by `strace -xx -e trace=sendto,sendmsg iptables -A …`: a
+/// kernel without IPVS takes none of these, so that no fixture can have them.
+const IPVS: [(&str, &str); 6] = [
+    ("--ipvs", "00000000000000000000000000000000000000000000000000000000000000000000000000000001"),
+    ("! --ipvs", "00000000000000000000000000000000000000000000000000000000000000000000000000000101"),
+    ("--ipvs --vproto tcp", "00000000000000000000000000000000000000000000000000000000000000000000060000000003"),
+    ("--vmethod MASQ --vdir ORIGINAL", "00000000000000000000000000000000000000000000000000000000000000000000000000000031"),
+    ("--vmethod GATE ! --vaddr 1.2.3.4", "01020304000000000000000000000000ffffffffffffffffffffffffffffffff0000000300000425"),
+    (
+        "! --vportctl 21 ! --vmethod ipip --vdir reply ! --vport 22 ! --vproto 23 --vaddr 1.2.3.4/16",
+        "01020304000000000000000000000000ffff00000000000000000000000000000016170200157a7f",
+    ),
+];
+
+#[test]
+fn what_a_kernel_may_lack_is_written_as_iptables_sends_it() {
+    for (options, sent) in IPVS {
+        let line = format!("-m ipvs {options}");
+        let mut words = Vec::new();
+        split(&line, &mut words).unwrap();
+        let parsed = Parser::parse(&words, Family::Ip).unwrap();
+        let (mut list, mut exprs) = (Vec::new(), Vec::new());
+        let context = Context { family: Family::Ip, dialect: Dialect::B, sets: Sets::NONE };
+        parsed.rules[0].linearize(context, Counters::default(), &mut Writer::new(&mut list)).unwrap();
+        read_all(&list, &mut exprs).unwrap();
+        assert_eq!(exprs[0], Expr::Match(Xt { name: "ipvs", revision: 0, info: &bytes(&sent.into()) }), "{options}");
+    }
+}

@@ -7,7 +7,7 @@ use dockgate::model::Family;
 use super::{nft_text, ruleset, state};
 use crate::{
     iptables::Installed,
-    support::{Done, dockgate, finish, golden, in_netns, need},
+    support::{Done, dockgate, finish, golden, in_netns, need, skip},
 };
 
 const STATE: &str = "\
@@ -93,6 +93,7 @@ const WORDS: &[(&str, &str)] = &[
     ("jump-to-a-built-in-chain", "iptables -A DOCKER-USER -i c -j INPUT"),
     ("jump-in-a-loop", "iptables -A office -j DOCKER-USER"),
     ("owner-of-a-forwarded-packet", "iptables -A DOCKER-USER -m owner --uid-owner 0 -j DROP"),
+    ("no-such-control-group", "iptables -A DOCKER-USER -m cgroup --path /nowhere -j DROP"),
     ("no-such-account", "iptables -A DOCKER-USER -m nfacct --nfacct-name web -j DROP"),
     ("no-such-estimator", "iptables -A DOCKER-USER -m rateest --rateest RE1 --rateest-lt --rateest-bps 8bit -j DROP"),
     ("no-such-estimators", "iptables -A DOCKER-USER -m rateest --rateest1 RE1 --rateest-eq --rateest-pps --rateest2 RE2 -j DROP"),
@@ -166,6 +167,14 @@ fn what_stands_in_the_way_is_said() {
         state(Family::Ip, STATE);
         golden("errors/no-such-set.txt", &show(line, &dockgate(line, "")));
 
+        let line = "iptables -A DOCKER-USER -i c -m ipvs --vport 80 -j DROP";
+        let done = dockgate(line, "");
+        match done.code {
+            0 => skip(NAME, "a kernel without IPVS", "this one has it"),
+            _ => golden("errors/no-such-match-in-the-kernel.txt", &show(line, &done)),
+        }
+
+        state(Family::Ip, STATE);
         nft_text("add rule ip filter DOCKER-USER ct state new counter drop");
         let line = "iptables -D DOCKER-USER 3";
         golden("errors/foreign-rule.txt", &show(line, &dockgate(line, "")));
@@ -179,7 +188,8 @@ fn what_stands_in_the_way_is_said() {
 
 #[test]
 fn every_snapshot_is_some_errors() {
-    let own = ["not-utf-8", "no-such-set", "foreign-rule", "strange-forward", "no-permission", "legacy-iptables"];
+    let own =
+        ["not-utf-8", "no-such-set", "no-such-match-in-the-kernel", "foreign-rule", "strange-forward", "no-permission", "legacy-iptables"];
     let known: Vec<&str> = WORDS.iter().chain(TEXTS).map(|(file, _)| *file).chain(own).collect();
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/errors");
     for entry in std::fs::read_dir(directory).unwrap() {

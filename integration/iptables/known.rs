@@ -45,7 +45,7 @@ pub fn not_read_back(rule: &str) -> bool {
 /// Rules that the kernel takes only in chains without forwarded packets, so not in `DOCKER-USER` once
 /// `FORWARD` jumps there.
 pub fn not_forwarded(rule: &str) -> bool {
-    rule.contains("-m owner") || rule.contains("-m socket")
+    ["-m owner", "-m socket", "-m cgroup"].into_iter().any(|part| rule.contains(part))
 }
 
 /// Lines that this iptables writes in another way than we do in its dialect, on purpose.

@@ -93,6 +93,8 @@ impl Protocol {
     pub const AH: Self = Self(51);
     /// The mobility header of Mobile IPv6.
     pub const MH: Self = Self(135);
+    /// The compression of IPsec.
+    pub const IPCOMP: Self = Self(108);
     /// ICMP for IPv4.
     pub const ICMP: Self = Self(1);
     /// ICMP for IPv6.
