@@ -96,7 +96,10 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
             let name = rule.and_then(|rule| rule.matches.get(index)).map_or("", |one| one.name());
             with(
                 format!("this kernel has no match `{name}`"),
-                &format!("CONFIG_NETFILTER_XT_MATCH_{} is not built, or its module can't be loaded here", name.to_uppercase()),
+                &format!(
+                    "CONFIG_{} or CONFIG_NFT_COMPAT is not built, or its module can't be loaded here",
+                    config(name, at.step().family())
+                ),
             )
         }
         (_, Some(Origin::Target), libc::ENOENT) => match rule.and_then(|rule| rule.target.as_ref()) {
@@ -132,6 +135,22 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
             with("this kernel has no nf_tables for this family".into(), "CONFIG_NF_TABLES is not built, or its module can't be loaded here")
         }
         _ => with(io::Error::from_raw_os_error(errno).to_string().split(" (os error").next().unwrap_or_default().to_owned(), ""),
+    }
+}
+
+/// What the kernel's configuration calls a match, behind `CONFIG_`.
+///
+/// Source: `net/netfilter/Kconfig`, `net/ipv4/netfilter/Kconfig`, `net/ipv6/netfilter/Kconfig`.
+fn config(name: &str, family: Family) -> String {
+    match (name, family) {
+        ("tcp" | "udp" | "icmp" | "icmp6", _) => "NETFILTER_XTABLES".into(),
+        ("set", _) => "NETFILTER_XT_SET".into(),
+        ("ttl", _) => "NETFILTER_XT_MATCH_HL".into(),
+        ("tos", _) => "NETFILTER_XT_MATCH_DSCP".into(),
+        ("hbh" | "dst", _) => "IP6_NF_MATCH_OPTS".into(),
+        ("ah", Family::Ip) => "IP_NF_MATCH_AH".into(),
+        ("ah" | "eui64" | "frag" | "ipv6header" | "mh" | "rt" | "srh", _) => format!("IP6_NF_MATCH_{}", name.to_uppercase()),
+        _ => format!("NETFILTER_XT_MATCH_{}", name.to_uppercase()),
     }
 }
 
