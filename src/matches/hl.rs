@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::hops::Hops;
+use super::hops::{self, Hops};
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::Family,
@@ -17,11 +17,7 @@ impl Extension for Hl {
     const NAME: &'static str = "hl";
     const FAMILIES: &'static [Family] = &[Family::Ip6];
     const SUMMARY: &'static str = "the hop limit of an IPv6 packet";
-    const OPTIONS: &'static [OptionSpec] = &[
-        opt("hl-eq", &["NUMBER"], "it is that").aliases(&["hl"]).negates(),
-        opt("hl-lt", &["NUMBER"], "it is less"),
-        opt("hl-gt", &["NUMBER"], "it is greater"),
-    ];
+    const OPTIONS: &'static [OptionSpec] = hops::options!("hl");
     const EXAMPLES: &'static [Example] = &[
         Example::same("-m hl --hl-eq 1 -j DROP"),
         Example::ok("-m hl --hl 0x40 -j DROP", "-m hl --hl-eq 64 -j DROP"),

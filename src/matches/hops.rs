@@ -7,6 +7,18 @@ use crate::{
     syntax::{Args, SyntaxError, number},
 };
 
+/// The options of the match of that name.
+macro_rules! options {
+    ($name:literal) => {
+        &[
+            opt(concat!($name, "-eq"), &["NUMBER"], "it is that").aliases(&[$name]).negates(),
+            opt(concat!($name, "-lt"), &["NUMBER"], "it is less"),
+            opt(concat!($name, "-gt"), &["NUMBER"], "it is greater"),
+        ]
+    };
+}
+pub(super) use options;
+
 /// How the packet's number has to compare, and with which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hops {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::hops::Hops;
+use super::hops::{self, Hops};
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::Family,
@@ -17,11 +17,7 @@ impl Extension for Ttl {
     const NAME: &'static str = "ttl";
     const FAMILIES: &'static [Family] = &[Family::Ip];
     const SUMMARY: &'static str = "the time to live of an IPv4 packet";
-    const OPTIONS: &'static [OptionSpec] = &[
-        opt("ttl-eq", &["NUMBER"], "it is that").aliases(&["ttl"]).negates(),
-        opt("ttl-lt", &["NUMBER"], "it is less"),
-        opt("ttl-gt", &["NUMBER"], "it is greater"),
-    ];
+    const OPTIONS: &'static [OptionSpec] = hops::options!("ttl");
     const EXAMPLES: &'static [Example] = &[
         Example::same("-m ttl --ttl-eq 1 -j DROP"),
         Example::ok("-m ttl --ttl 0x40 -j DROP", "-m ttl --ttl-eq 64 -j DROP"),

@@ -1,8 +1,9 @@
 use std::fmt;
 
+use super::bits::{self, Change};
 use crate::{
     extension::{Cursor, Extension, Linearizer},
-    syntax::{Args, Example, Given, OptionSpec, SyntaxError, masked, number, opt},
+    syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt},
 };
 
 /// `-j CONNMARK`: changes the connection's mark, or copies between it and the packet's.
@@ -15,8 +16,8 @@ pub struct Connmark {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
-    /// Connection: `(mark & !mask) ^ value`, then shifted.
-    Set { value: u32, mask: u32 },
+    /// Connection: so, then shifted.
+    Set(Change),
     /// Connection: `(mark & !ctmask) ^ (packet & nfmask)`, what is behind `^` shifted.
     Save { nfmask: u32, ctmask: u32 },
     /// Packet: `(mark & !nfmask) ^ (connection & ctmask)`, what is behind `^` shifted.
@@ -35,12 +36,14 @@ const ACTIONS: &str = "`--set-xmark`, `--set-mark`, `--and-mark`, `--or-mark`, `
 impl Extension for Connmark {
     const NAME: &'static str = "CONNMARK";
     const SUMMARY: &'static str = "sets the connection's mark, or copies it from or to the packet's";
-    const OPTIONS: &'static [OptionSpec] = &[
-        opt("set-xmark", &["VALUE[/MASK]"], "clears the bits of MASK, then turns those of VALUE over"),
-        opt("set-mark", &["VALUE[/MASK]"], "clears the bits of MASK and VALUE, then sets those of VALUE"),
-        opt("and-mark", &["BITS"], "keeps these bits only"),
-        opt("or-mark", &["BITS"], "sets these bits"),
-        opt("xor-mark", &["BITS"], "turns these bits over"),
+    const OPTIONS: &'static [OptionSpec] = &{
+        let [set_xmark, set_mark, and_mark, or_mark, xor_mark] = bits::OPTIONS;
+        [
+            set_xmark,
+            set_mark,
+            and_mark,
+            or_mark,
+            xor_mark,
         opt("save-mark", &[], "copies the packet's mark to the connection"),
         opt("restore-mark", &[], "copies the connection's mark to the packet"),
         opt("nfmask", &["BITS"], "the packet's bits to copy or to replace; all if left out"),
@@ -48,7 +51,8 @@ impl Extension for Connmark {
         opt("mask", &["BITS"], "both masks"),
         opt("left-shift-mark", &["NUMBER"], "moves the bits up by 0 to 32 places"),
         opt("right-shift-mark", &["NUMBER"], "moves the bits down by 0 to 32 places"),
-    ];
+        ]
+    };
     const EXAMPLES: &'static [Example] = &[
         Example::ok("-j CONNMARK --set-mark 1", "-j CONNMARK --set-xmark 0x1/0xffffffff"),
         Example::ok("-j CONNMARK --set-mark 0x1f/0xf0", "-j CONNMARK --set-xmark 0x1f/0xff"),
@@ -110,7 +114,7 @@ impl Extension for Connmark {
         let u32_at = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
         let (value, ctmask, nfmask) = (u32_at(0), u32_at(4), u32_at(8));
         let action = match info[14] {
-            0 => Action::Set { value, mask: ctmask },
+            0 => Action::Set(Change { value, mask: ctmask }),
             1 => Action::Save { nfmask, ctmask },
             2 => Action::Restore { nfmask, ctmask },
             _ => return None,
@@ -122,11 +126,7 @@ impl Extension for Connmark {
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CONNMARK ")?;
         match self.action {
-            Action::Set { value: 0, mask } => write!(f, "and 0x{:x}", !mask)?,
-            Action::Set { value, mask } if value == mask => write!(f, "or 0x{value:x}")?,
-            Action::Set { value, mask: 0 } => write!(f, "xor 0x{value:x}")?,
-            Action::Set { value, mask: u32::MAX } => write!(f, "set 0x{value:x}")?,
-            Action::Set { value, mask } => write!(f, "xset 0x{value:x}/0x{mask:x}")?,
+            Action::Set(change) => change.list(f)?,
             Action::Save { nfmask: u32::MAX, ctmask: u32::MAX } => f.write_str("save")?,
             Action::Save { nfmask, ctmask } if nfmask == ctmask => write!(f, "save mask 0x{nfmask:x}")?,
             Action::Save { nfmask, ctmask } => write!(f, "save nfmask 0x{nfmask:x} ctmask ~0x{ctmask:x}")?,
@@ -142,7 +142,7 @@ impl Connmark {
     fn to_xt(self) -> [u8; 16] {
         // struct xt_connmark_tginfo2: ctmark, ctmask, nfmask, shift_dir, shift_bits, mode
         let (mode, value, ctmask, nfmask) = match self.action {
-            Action::Set { value, mask } => (0, value, mask, u32::MAX),
+            Action::Set(Change { value, mask }) => (0, value, mask, u32::MAX),
             Action::Save { nfmask, ctmask } => (1, 0, ctmask, nfmask),
             Action::Restore { nfmask, ctmask } => (2, 0, ctmask, nfmask),
         };
@@ -180,17 +180,7 @@ fn parse_action(action: &Given<'_>, masks: [&Option<Given<'_>>; 3]) -> Result<Ac
         let error = mask.error_here(format!("`--{}` belongs to `--save-mark` and `--restore-mark`", mask.name()));
         return Err(error.hint("write the mask behind the value: `--set-xmark VALUE/MASK`"));
     }
-    if let "set-xmark" | "set-mark" = action.name() {
-        let (value, mask) = masked(&action.values[0])?;
-        let mask = mask.unwrap_or(u32::MAX);
-        return Ok(Action::Set { value, mask: if action.name() == "set-mark" { mask | value } else { mask } });
-    }
-    let bits = bits(action)?;
-    Ok(match action.name() {
-        "and-mark" => Action::Set { value: 0, mask: !bits },
-        "or-mark" => Action::Set { value: bits, mask: bits },
-        _ => Action::Set { value: bits, mask: 0 },
-    })
+    Change::parse(action).map(Action::Set)
 }
 
 fn one_of<'a>(slot: &mut Option<Given<'a>>, given: Given<'a>) -> Result<(), SyntaxError> {
@@ -210,7 +200,7 @@ fn together(one: &Given<'_>, other: &Given<'_>) -> SyntaxError {
 impl fmt::Display for Connmark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.action {
-            Action::Set { value, mask } => write!(f, "--set-xmark 0x{value:x}/0x{mask:x}")?,
+            Action::Set(change) => change.fmt(f)?,
             Action::Save { nfmask, ctmask } => write!(f, "--save-mark --nfmask 0x{nfmask:x} --ctmask 0x{ctmask:x}")?,
             Action::Restore { nfmask, ctmask } => write!(f, "--restore-mark --nfmask 0x{nfmask:x} --ctmask 0x{ctmask:x}")?,
         }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+mod bits;
 mod prefix;
 
 use crate::{
