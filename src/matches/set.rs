@@ -1,9 +1,10 @@
 use std::fmt;
 
+use super::member::Member;
 use crate::{
     extension::{Cursor, Extension, Linearizer},
     model::Test,
-    syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
+    syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt},
 };
 
 /// `-m set`: the packet's addresses, ports, … are in an ipset. Kernel: `net/netfilter/xt_set.c`.
@@ -11,21 +12,11 @@ use crate::{
 /// The rule holds the set's number, which stays when the set's content is swapped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Set {
-    name: Test<String>,
-    sides: Sides,
+    member: Test<Member>,
     /// Bits of [`FLAGS`].
     flags: u32,
     packets: Option<Count>,
     bytes: Option<Count>,
-}
-
-/// From which end of the packet each part of the set's elements comes, first to last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sides {
-    /// How many parts, from 1 to [`MAX_PARTS`].
-    count: u8,
-    /// Bit i is set if the i-th part, counted from 1, is the source's.
-    source: u8,
 }
 
 /// How the counter of the element found compares.
@@ -50,10 +41,6 @@ const FLAGS: [(&str, &str, u32); 3] = [
 ];
 
 const LEN: usize = 48;
-/// `IPSET_MAXNAMELEN`, with the NUL.
-const NAME_LEN: usize = 32;
-/// `IPSET_DIM_MAX`
-const MAX_PARTS: u8 = 6;
 /// `IPSET_INV_MATCH`
 const INVERT: u8 = 1;
 
@@ -107,12 +94,12 @@ impl Extension for Set {
     ];
 
     fn parse(args: &mut Args<'_>) -> Result<Self, SyntaxError> {
-        let mut found = None;
+        let mut member = None;
         let mut flags = 0;
         let (mut packets, mut bytes) = (None, None);
         for given in args.by_ref() {
             match given.name() {
-                "match-set" => found = Some((Test { negated: given.negated, value: parse_name(&given)? }, parse_sides(&given)?)),
+                "match-set" => member = Some(Test { negated: given.negated, value: Member::parse(&given)? }),
                 "return-nomatch" => flags |= RETURN_NOMATCH,
                 "update-counters" => flags |= if given.negated { SKIP_COUNTER_UPDATE } else { 0 },
                 "update-subcounters" => flags |= if given.negated { SKIP_SUBCOUNTER_UPDATE } else { 0 },
@@ -120,32 +107,30 @@ impl Extension for Set {
                 _ => parse_count(&given, "bytes", &mut bytes)?,
             }
         }
-        let (name, sides) = found.ok_or_else(|| args.error("needs `--match-set SET src|dst[,…]`"))?;
-        Ok(Self { name, sides, flags, packets, bytes })
+        let member = member.ok_or_else(|| args.error("needs `--match-set SET src|dst[,…]`"))?;
+        Ok(Self { member, flags, packets, bytes })
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {
-        let index = out.set_index(&self.name.value);
+        let index = out.set_index(self.member.value.name());
         out.xt_match(Self::NAME, 4, &self.to_xt(index));
     }
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_match::<LEN>(Self::NAME, 4)?;
-        let index = u16::from_ne_bytes([info[0], info[1]]);
-        let (count, set_flags) = (info[2], info[3]);
+        let &[a, b, count, sides, ..] = info;
         let set = Self {
-            name: Test { negated: set_flags & INVERT != 0, value: cursor.set_name(index)?.to_owned() },
-            sides: Sides { count, source: set_flags & !INVERT },
+            member: Test { negated: sides & INVERT != 0, value: Member::from_xt([a, b, count, sides & !INVERT], cursor)? },
             flags: u32::from_ne_bytes(*info[40..].first_chunk()?),
             packets: Count::from_xt(info[8..].first_chunk()?),
             bytes: Count::from_xt(info[24..].first_chunk()?),
         };
         let flags = FLAGS.iter().fold(0, |all, (_, _, flag)| all | flag);
-        (set.sides.is_valid() && set.flags & !flags == 0 && set.to_xt(index) == *info).then_some(set)
+        (set.flags & !flags == 0 && set.to_xt(u16::from_ne_bytes([a, b])) == *info).then_some(set)
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(f, "", &self.name.value)
+        self.print(f, "")
     }
 }
 
@@ -153,9 +138,8 @@ impl Set {
     fn to_xt(&self, index: u16) -> [u8; LEN] {
         // struct xt_set_info_match_v4: { u16 index, u8 dim, u8 flags }, packets, bytes, u32 flags
         let mut info = [0; LEN];
-        info[..2].copy_from_slice(&index.to_ne_bytes());
-        info[2] = self.sides.count;
-        info[3] = self.sides.source | if self.name.negated { INVERT } else { 0 };
+        info[..4].copy_from_slice(&self.member.value.to_xt(index));
+        info[3] |= if self.member.negated { INVERT } else { 0 };
         for (count, at) in [(self.packets, 8), (self.bytes, 24)] {
             if let Some(Count { op, value }) = count {
                 // struct ip_set_counter_match: u64 value, u8 op
@@ -167,8 +151,9 @@ impl Set {
         info
     }
 
-    fn print(&self, f: &mut fmt::Formatter<'_>, dashes: &str, name: &str) -> fmt::Result {
-        write!(f, "{}{dashes}match-set {name} {}", self.name.bang(), self.sides)?;
+    fn print(&self, f: &mut fmt::Formatter<'_>, dashes: &str) -> fmt::Result {
+        write!(f, "{}{dashes}match-set ", self.member.bang())?;
+        self.member.value.print(f, dashes)?;
         for (bang, name, _) in FLAGS.iter().filter(|(_, _, flag)| self.flags & flag != 0) {
             write!(f, " {bang}{dashes}{name}")?;
         }
@@ -182,45 +167,11 @@ impl Set {
     }
 }
 
-impl Sides {
-    /// Could `parse_sides` have made it?
-    fn is_valid(self) -> bool {
-        (1..=MAX_PARTS).contains(&self.count) && self.source >> (self.count + 1) == 0
-    }
-}
-
 impl Count {
     fn from_xt(info: &[u8; 9]) -> Option<Self> {
         let (value, op) = (u64::from_ne_bytes(*info.first_chunk()?), info[8]);
         COMPARISONS.iter().any(|(_, _, known)| *known == op).then_some(Self { op, value })
     }
-}
-
-fn parse_name(given: &Given<'_>) -> Result<String, SyntaxError> {
-    match (given.text(0), given.text(0).len()) {
-        (_, 0) => Err(given.values[0].error("a set's name can't be empty")),
-        (name, 1..NAME_LEN) => Ok(name.to_owned()),
-        (_, len) => Err(given.values[0].error(format!("a set's name has {} bytes at most, this has {len}", NAME_LEN - 1))),
-    }
-}
-
-fn parse_sides(given: &Given<'_>) -> Result<Sides, SyntaxError> {
-    let mut sides = Sides { count: 0, source: 0 };
-    for side in given.text(1).split(',') {
-        if sides.count == MAX_PARTS {
-            return Err(given.error(format!("an element of a set has {MAX_PARTS} parts at most")));
-        }
-        sides.count += 1;
-        match side {
-            "src" => sides.source |= 1 << sides.count,
-            "dst" => {}
-            _ => {
-                let error = given.error(format!("`{side}` is neither src nor dst"));
-                return Err(error.hint("write one of them for each part of the set's elements: hash:ip,port has two, so `src,dst`"));
-            }
-        }
-    }
-    Ok(sides)
 }
 
 fn parse_count(given: &Given<'_>, what: &str, slot: &mut Option<Count>) -> Result<(), SyntaxError> {
@@ -233,17 +184,8 @@ fn parse_count(given: &Given<'_>, what: &str, slot: &mut Option<Count>) -> Resul
     Ok(())
 }
 
-impl fmt::Display for Sides {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (1..=self.count).try_for_each(|part| {
-            let side = if self.source & (1 << part) != 0 { "src" } else { "dst" };
-            write!(f, "{}{side}", if part == 1 { "" } else { "," })
-        })
-    }
-}
-
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(f, "--", &readable(&self.name.value))
+        self.print(f, "--")
     }
 }
