@@ -238,7 +238,6 @@ const FOREIGN: &[&str] = &[
     "icmp type native",
     "icmp type native NEQ",
     "mark set native",
-    "nftrace set",
     "drop then counter",
     "accept after target LOG",
     "verdict continue",

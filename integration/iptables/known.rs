@@ -1,8 +1,11 @@
 //! What is known of versions of iptables that do with a rule what they should not.
 
+use std::sync::LazyLock;
+
 use dockgate::model::Family;
 
 use super::Installed;
+use crate::support::call;
 
 /// Rules that this iptables itself writes or reads as something else, so that what it says of ours
 /// proves nothing.
@@ -33,7 +36,10 @@ pub fn not_found(_installed: Installed, rule: &str) -> bool {
     // Of an IPv4 mask `/32` it keeps twelve bytes more as 0, of none as ones; both are printed alike.
     let of_none = ["--ctrepldst 10.0.0.1", "--connlimit-above 10 --connlimit-mask 32", "--tunnel-dst 10.0.0.1"];
     // The same with `--mask`, which it prints always.
-    of_none.into_iter().any(|part| rule.contains(part)) || (rule.contains("-m recent ") && rule.contains("--mask 255.255.255.255"))
+    let of_none = of_none.into_iter().any(|part| rule.contains(part));
+    // The other way round: of a whole address it has kept ones, and reads zeros from what it prints.
+    let of_tuple = ["--hmark-src-prefix 32", "--hmark-dst-prefix 32"].into_iter().any(|part| rule.contains(part));
+    of_none || of_tuple || (rule.contains("-m recent ") && rule.contains("--mask 255.255.255.255"))
 }
 
 /// Rules that iptables makes and prints, and does not take in the words that it prints.
@@ -43,9 +49,15 @@ pub fn not_read_back(rule: &str) -> bool {
 }
 
 /// Rules that the kernel takes only in chains without forwarded packets, so not in `DOCKER-USER` once
-/// `FORWARD` jumps there.
+/// `FORWARD` jumps there, or not at all.
 pub fn not_forwarded(rule: &str) -> bool {
-    ["-m owner", "-m socket", "-m cgroup"].into_iter().any(|part| rule.contains(part))
+    ["-m owner", "-m socket", "-m cgroup"].into_iter().any(|part| rule.contains(part)) || lacking(rule)
+}
+
+/// Rules with a target that few kernels have.
+pub fn lacking(rule: &str) -> bool {
+    static NO_LED: LazyLock<bool> = LazyLock::new(|| call("iptables", "-t raw -A OUTPUT -j LED --led-trigger-id dockgate", "").code != 0);
+    rule.contains("-j LED") && *NO_LED
 }
 
 /// Lines that this iptables writes in another way than we do in its dialect, on purpose.
@@ -62,7 +74,9 @@ pub fn written_otherwise(installed: Installed, line: &str) -> bool {
 /// Lines that this iptables writes so that they mean something else.
 pub fn read_otherwise(installed: Installed, line: &str) -> bool {
     let middle = (1, 8, 8) <= installed.version && installed.version <= (1, 8, 10);
-    mistakes(installed, line) || (middle && line.contains("! --sport 5 ! --dport 6"))
+    // Ends a range at a queue that it then does not take.
+    let open = installed.version <= (1, 8, 10) && line.contains("--queue-balance 4:");
+    open || mistakes(installed, line) || (middle && line.contains("! --sport 5 ! --dport 6"))
 }
 
 /// Does it keep `-c`? ip6tables 1.8.9 counts from 0 whatever is said.

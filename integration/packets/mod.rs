@@ -103,10 +103,16 @@ impl Fate {
 #[derive(Debug)]
 pub struct Scenario {
     /// In the order in which they stand: chain, rule, and how many packets of the UDP exchanges it
-    /// counts. `FRIEND`, `STRANGER`, `NETWORK` and `CONTAINER` are replaced by addresses.
+    /// counts. `FRIEND`, `STRANGER`, `NETWORK` and `CONTAINER` are replaced by addresses, `SEEN` by the
+    /// name of an ipset.
     pub rules: &'static [(&'static str, &'static str, u64)],
     /// The exchanges; each is tried once with UDP (a packet each way), then with TCP.
     pub exchanges: &'static [(From, To, Fate)],
+}
+
+/// An ipset of addresses, empty at first.
+fn seen(family: Family) -> String {
+    format!("seen-{family}")
 }
 
 /// The host, with the rules of a Docker engine around `DOCKER-USER`, and all who answer.
@@ -135,7 +141,8 @@ impl Host {
                  add rule {family} filter FORWARD iifname docker0 counter accept
                  add rule {family} filter FORWARD iifname ext0 oifname docker0 counter accept"
             );
-            topology.host.run(|| call("nft", "-f -", &nft).ok()).unwrap();
+            let set = format!("create {} hash:ip family {}", seen(family), if family == Family::Ip { "inet" } else { "inet6" });
+            topology.host.run(|| (call("nft", "-f -", &nft).ok(), call("ipset", &set, "").ok())).unwrap();
         }
         Self { _servers: servers, topology }
     }
@@ -160,6 +167,7 @@ impl Host {
             let network = if family == Family::Ip { "192.168.1.0/24" } else { "fd00:1::/64" };
             let text = rule.replace("FRIEND", &From::Friend.address(family).to_string());
             let text = text.replace("STRANGER", &From::Stranger.address(family).to_string());
+            let text = text.replace("SEEN", &seen(family));
             text.replace("NETWORK", network).replace("CONTAINER", &From::Container.address(family).to_string())
         };
         let mut text = "*filter\n:DOCKER-USER - [0:0]\n:mine - [0:0]\n".to_owned();

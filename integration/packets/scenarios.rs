@@ -158,9 +158,42 @@ const MANUAL: &[Scenario] = &[
     },
 ];
 
+/// Targets that decide something, and all that let the next rule be tried.
+const TARGETS: &[Scenario] = &[
+    // Nobody listens at these queues. To pass one is to be accepted: nothing behind it is tried.
+    Scenario {
+        rules: &[
+            (USER, "-i ext0 -s STRANGER -j NFQUEUE --queue-num 9", 1),
+            (USER, "-i ext0 -s FRIEND -j NFQUEUE --queue-balance 9:12 --queue-bypass", 1),
+            (USER, "-i ext0 -j DROP", 0),
+        ],
+        exchanges: &[(From::Stranger, To::Container, Drop), (From::Friend, To::Container, Pass)],
+    },
+    Scenario {
+        rules: &[
+            (USER, "-i ext0 -s STRANGER -j HMARK --hmark-tuple src,dst --hmark-mod 1 --hmark-offset 7 --hmark-rnd 1", 1),
+            (USER, "-i ext0 -s STRANGER -j SET --add-set SEEN src", 1),
+            (USER, "-i ext0 -j AUDIT --type drop", 2),
+            (USER, "-i ext0 -j TRACE", 2),
+            (USER, "-i ext0 -j CLASSIFY --set-class 1:2", 2),
+            (USER, "-i ext0 -j IDLETIMER --timeout 60 --label dockgate-packets", 2),
+            (USER, "-i ext0 -j RATEEST --rateest-name ext0 --rateest-interval 1s --rateest-ewmalog 8s", 2),
+            (USER, "-i ext0 -j TEE --gateway FRIEND", 2),
+            (USER, "-i ext0 -m mark --mark 7", 1),
+            (USER, "-i ext0 -m set --match-set SEEN src -j DROP", 1),
+        ],
+        exchanges: &[(From::Stranger, To::Container, Drop), (From::Friend, To::Container, Pass)],
+    },
+    // Once taken out, nobody is in the set.
+    Scenario {
+        rules: &[(USER, "-i ext0 -j SET --del-set SEEN src", 2), (USER, "-i ext0 -m set --match-set SEEN src -j DROP", 0)],
+        exchanges: &[(From::Stranger, To::Container, Pass), (From::Friend, To::Container, Pass)],
+    },
+];
+
 fn all(test: &str, scenarios: &[Scenario]) {
     in_netns(test, || {
-        if !need(test, "nft") {
+        if !need(test, "nft") || !need(test, "ipset") {
             return;
         }
         let host = Host::build();
@@ -178,4 +211,9 @@ fn each_verdict_does_with_packets_what_it_says() {
 #[test]
 fn the_examples_of_dockers_manual_do_what_they_are_for() {
     all("packets::scenarios::the_examples_of_dockers_manual_do_what_they_are_for", MANUAL);
+}
+
+#[test]
+fn the_other_targets_do_what_they_say() {
+    all("packets::scenarios::the_other_targets_do_what_they_say", TARGETS);
 }

@@ -22,6 +22,8 @@ pub struct RefusedStep {
     pub line: Option<usize>,
     /// The part of the rule that is meant.
     pub origin: Option<Origin>,
+    /// Is it a jump to a chain that is not there?
+    pub nowhere: bool,
     /// Why.
     pub errno: i32,
     /// Why, in words, and what to do.
@@ -56,16 +58,18 @@ pub(super) fn trace<'c>(
             let reason = format!("{} ({})", io::Error::from_raw_os_error(refusal.errno), name(refusal.errno));
             let explained = Explained { reason, hint: None };
             let text = "the transaction".to_owned();
-            out.push(RefusedStep { step: None, text, line: None, origin: None, errno: refusal.errno, explained });
+            out.push(RefusedStep { step: None, text, line: None, origin: None, nowhere: false, errno: refusal.errno, explained });
             continue;
         };
         let index = refusal.offset.and_then(|offset| batch.expression_at(number, offset));
         let origin = at.rule().zip(index).and_then(|((rule, _), index)| rule.origin(context(at.step().family()), index));
+        let jumps = at.rule().is_some_and(|(rule, _)| matches!(rule.target, Some(Target::Jump(_) | Target::Goto(_))));
         out.push(RefusedStep {
             step: Some(number as usize),
             text: at.to_string(),
             line: at.rule().and_then(|(_, line)| line),
             origin,
+            nowhere: jumps && origin == Some(Origin::Target) && refusal.errno == libc::ENOENT,
             errno: refusal.errno,
             explained: explain(at, origin, refusal),
         });
@@ -74,6 +78,9 @@ pub(super) fn trace<'c>(
 }
 
 const BUILTIN: &str = "nothing can jump to a built-in chain";
+
+const NOT_HERE: (&str, &str) =
+    ("the kernel does not take this here", "it may not fit the protocol (`-p`) or the chain; the kernel's log (dmesg) often says more");
 
 fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
     let errno = refusal.errno;
@@ -91,6 +98,7 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
     {
         return with(reason, &hint);
     }
+    let target = rule.and_then(|rule| rule.target.as_ref());
     match (at.step(), origin, errno) {
         (_, Some(Origin::Match(index)), libc::ENOENT) => {
             let name = rule.and_then(|rule| rule.matches.get(index)).map_or("", |one| one.name());
@@ -102,7 +110,7 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
                 ),
             )
         }
-        (_, Some(Origin::Target), libc::ENOENT) => match rule.and_then(|rule| rule.target.as_ref()) {
+        (_, Some(Origin::Target), libc::ENOENT) => match target {
             // Nobody has made it yet; if somebody had, it would be as below.
             Some(Target::Jump(chain) | Target::Goto(chain)) if chain.is_builtin() => with(BUILTIN.into(), ""),
             Some(Target::Jump(chain) | Target::Goto(chain)) => {
@@ -112,22 +120,24 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
                 let name = target.map_or("", Target::name);
                 with(
                     format!("this kernel has no target `{name}`"),
-                    &format!("CONFIG_NETFILTER_XT_TARGET_{name} is not built, or its module can't be loaded here"),
+                    &format!("{} is not built, or its module can't be loaded here", target_config(name, at.step().family())),
                 )
             }
         },
         (_, Some(Origin::Target), libc::EOPNOTSUPP) => with(BUILTIN.into(), ""),
-        (_, Some(_), libc::EINVAL) => with(
-            "the kernel does not take this here".into(),
-            "it may not fit the protocol (`-p`) or the chain; the kernel's log (dmesg) often says more",
-        ),
-        (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) if let Some((name, hint)) = rule.and_then(not_forwarded) => {
-            with(format!("the kernel takes no `-m {name}` in a chain that packets reach from FORWARD"), hint)
+        (_, Some(origin), libc::EINVAL) => {
+            let own = target.filter(|_| origin == Origin::Target).and_then(Target::refused);
+            let (why, cure) = own.unwrap_or(NOT_HERE);
+            with(why.into(), cure)
         }
-        (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) => with(
-            "the kernel does not take this rule in a chain that packets reach from FORWARD".into(),
-            "some matches and targets work only for the host's own packets (INPUT, OUTPUT)",
-        ),
+        (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) => match (rule.and_then(not_forwarded), target.and_then(Target::hooks)) {
+            (Some((name, hint)), _) => with(format!("the kernel takes no `-m {name}` in a chain that packets reach from FORWARD"), hint),
+            (None, Some(hooks)) => with("the kernel does not take this rule for all packets that reach its chain".into(), hooks),
+            (None, None) => with(
+                "the kernel does not take this rule in a chain that packets reach from FORWARD".into(),
+                "some matches and targets work only for the host's own packets (INPUT, OUTPUT)",
+            ),
+        },
         (Step::Rule(_) | Step::Append { .. }, _, libc::EMLINK | libc::ELOOP) => with("the jump makes a loop".into(), ""),
         (Step::NewChain(_, chain), _, libc::EEXIST) => with(format!("chain `{chain}` exists already"), ""),
         (Step::DeleteChain(_, chain), _, libc::EBUSY) => with(format!("`{chain}` has rules, or a jump leads to it"), "remove those first"),
@@ -157,6 +167,17 @@ fn config(name: &str, family: Family) -> String {
 /// The rule's match that the kernel takes only elsewhere, and what to do instead.
 fn not_forwarded(rule: &Rule) -> Option<(&'static str, &'static str)> {
     rule.matches.iter().find_map(|one| Some((one.name(), one.not_forwarded()?)))
+}
+
+/// The kernel's option that builds a target. Source: `net/netfilter/Kconfig`, `net/ipv4/netfilter/Kconfig`,
+/// `net/ipv6/netfilter/Kconfig`.
+fn target_config(name: &str, family: Family) -> String {
+    match (name, family) {
+        ("REJECT" | "SYNPROXY", Family::Ip) => format!("CONFIG_IP_NF_TARGET_{name}"),
+        ("REJECT" | "SYNPROXY", Family::Ip6) => format!("CONFIG_IP6_NF_TARGET_{name}"),
+        ("MARK" | "CONNMARK" | "SET", _) => format!("CONFIG_NETFILTER_XT_{name}"),
+        _ => format!("CONFIG_NETFILTER_XT_TARGET_{name}"),
+    }
 }
 
 /// An errno's name as `errno.h` has it, as far as netfilter uses it.

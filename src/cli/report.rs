@@ -16,7 +16,7 @@ use crate::{
     netlink::NetlinkError,
     plan::PlanError,
     policy::{Lines, Policy, Read},
-    rule::{LinearizeError, Origin, Parser, Spans},
+    rule::{LinearizeError, Parser, Spans},
     save::LineError,
     syntax::{SyntaxError, split},
 };
@@ -157,9 +157,8 @@ impl Failure {
                 for hint in hints {
                     writeln!(text, "hint: {hint}").expect("a string takes everything");
                 }
-                // iptables tells a target that is not there from other refusals.
-                let nowhere = |step: &RefusedStep| step.origin == Some(Origin::Target) && step.errno == libc::ENOENT;
-                let code = if refused.iter().all(nowhere) { ExitCode::Usage } else { ExitCode::Resource };
+                // iptables tells a chain that is not there from other refusals.
+                let code = if refused.iter().all(|step| step.nowhere) { ExitCode::Usage } else { ExitCode::Resource };
                 Self { code, text }
             }
             ApplyError::Plan(error) => plan(error, source.family),

@@ -87,6 +87,22 @@ macro_rules! target_extensions {
                 names
             }
 
+            /// [`Extension::REFUSED`]
+            pub fn refused(&self) -> Option<(&'static str, &'static str)> {
+                match self {
+                    $(Self::$name(_) => $name::REFUSED,)*
+                    _ => None,
+                }
+            }
+
+            /// [`Extension::HOOKS`]
+            pub fn hooks(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name(_) => $name::HOOKS,)*
+                    _ => None,
+                }
+            }
+
             /// What `iptables -n -L` prints for it behind the matches.
             ///
             /// # Errors
@@ -112,11 +128,23 @@ macro_rules! target_extensions {
 }
 
 target_extensions! {
+    audit::Audit,
+    classify::Classify,
     connmark::Connmark,
+    hmark::Hmark,
+    idletimer::Idletimer,
+    led::Led,
     log::Log,
     mark::Mark,
     nflog::Nflog,
+    nfqueue::Nfqueue,
+    rateest::Rateest,
     reject::Reject,
+    set::Set,
+    synproxy::Synproxy,
+    tcpmss::Tcpmss,
+    tee::Tee,
+    trace::Trace,
 }
 
 /// Targets of iptables that are none of ours: never the name of a chain to jump to. Those of other
