@@ -7,7 +7,7 @@ use dockgate::model::Family;
 use super::{nft_text, ruleset, state};
 use crate::{
     iptables::Installed,
-    support::{Done, dockgate, finish, golden, in_netns, need, skip},
+    support::{Done, call, dockgate, finish, golden, in_netns, need, run, skip},
 };
 
 const STATE: &str = "\
@@ -48,7 +48,10 @@ const WORDS: &[(&str, &str)] = &[
     ("unknown-letter", "iptables -A DOCKER-USER -q -j DROP"),
     ("unknown-match", "iptables -A DOCKER-USER -m contrack --ctstate NEW -j DROP"),
     ("match-of-the-other-family", "ip6tables -A DOCKER-USER -m icmp -j DROP"),
-    ("unknown-target", "iptables -A DOCKER-USER -j MASQUERADE"),
+    ("target-of-another-table", "iptables -A DOCKER-USER -j MASQUERADE"),
+    ("target-of-other-tables", "ip6tables -A DOCKER-USER -j SECMARK --selctx system_u:object_r:x"),
+    ("target-of-the-other-family", "ip6tables -A DOCKER-USER -j TTL --ttl-set 64"),
+    ("target-of-old-kernels", "iptables -A DOCKER-USER -j ULOG"),
     ("value-missing", "iptables -A DOCKER-USER -i"),
     ("word-of-no-option", "iptables -A DOCKER-USER eth0 -j DROP"),
     ("option-twice", "iptables -A DOCKER-USER -i a -i b -j DROP"),
@@ -122,6 +125,18 @@ const TEXTS: &[(&str, &str)] = &[
         "restore-refused",
         "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -i a -j DROP\n-A DOCKER-USER -i b -j nowhere\n-A DOCKER-USER -i c -j FORWARD\nCOMMIT\n",
     ),
+    (
+        "restore-two-estimators",
+        "*filter\n:DOCKER-USER - [0:0]\n\
+        -A DOCKER-USER -i a -j RATEEST --rateest-name a --rateest-interval 1s --rateest-ewmalog 8s\n\
+        -A DOCKER-USER -i b -j RATEEST --rateest-name a --rateest-interval 2s --rateest-ewmalog 8s\nCOMMIT\n",
+    ),
+    (
+        "restore-two-timers",
+        "*filter\n:DOCKER-USER - [0:0]\n\
+        -A DOCKER-USER -i a -j IDLETIMER --timeout 5 --label dockgate-errors\n\
+        -A DOCKER-USER -i b -j IDLETIMER --timeout 5 --label dockgate-errors --alarm\nCOMMIT\n",
+    ),
 ];
 
 fn show(line: &str, done: &Done) -> String {
@@ -179,6 +194,19 @@ fn what_stands_in_the_way_is_said() {
         let line = "iptables -D DOCKER-USER 3";
         golden("errors/foreign-rule.txt", &show(line, &dockgate(line, "")));
 
+        let line = "iptables -A DOCKER-USER -i c -j SET --add-set office src --del-set home src";
+        run("ipset", "create office hash:ip");
+        golden("errors/no-such-set-of-two.txt", &show(line, &dockgate(line, "")));
+
+        run("iptables", "-A INPUT -j DOCKER-USER");
+        let line = "iptables -A DOCKER-USER -i c -j CLASSIFY --set-class 1:2";
+        golden("errors/target-of-other-packets.txt", &show(line, &dockgate(line, "")));
+
+        if call("iptables", "-A OUTPUT -j LED --led-trigger-id dockgate", "").code != 0 {
+            let line = "iptables -A DOCKER-USER -i c -j LED --led-trigger-id dockgate";
+            golden("errors/target-of-other-kernels.txt", &show(line, &dockgate(line, "")));
+        }
+
         state(Family::Ip, "");
         nft_text("add table ip filter; add chain ip filter FORWARD { type filter hook forward priority -5; }");
         let line = "iptables -A DOCKER-USER -j DROP";
@@ -188,8 +216,18 @@ fn what_stands_in_the_way_is_said() {
 
 #[test]
 fn every_snapshot_is_some_errors() {
-    let own =
-        ["not-utf-8", "no-such-set", "no-such-match-in-the-kernel", "foreign-rule", "strange-forward", "no-permission", "legacy-iptables"];
+    let own = [
+        "not-utf-8",
+        "no-such-set",
+        "no-such-set-of-two",
+        "no-such-match-in-the-kernel",
+        "target-of-other-packets",
+        "target-of-other-kernels",
+        "foreign-rule",
+        "strange-forward",
+        "no-permission",
+        "legacy-iptables",
+    ];
     let known: Vec<&str> = WORDS.iter().chain(TEXTS).map(|(file, _)| *file).chain(own).collect();
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/errors");
     for entry in std::fs::read_dir(directory).unwrap() {

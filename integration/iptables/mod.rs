@@ -5,6 +5,7 @@
 //! namespace, and one `iptables-restore --noflush` with a line for each stands for as many `-C` or
 //! `-D`: it fails at the line that iptables alone would fail at.
 
+mod elsewhere;
 mod known;
 mod lines;
 mod listed;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use crate::{
     matches,
-    model::{Family, Protocol},
+    model::{Family, Protocol, TABLE},
     syntax::{OptionSpec, SyntaxError, Word},
-    targets,
+    targets::{self, Place},
 };
 
 pub(super) fn unknown_match(word: &Word<'_>, family: Family) -> SyntaxError {
@@ -18,9 +18,28 @@ pub(super) fn unknown_match(word: &Word<'_>, family: Family) -> SyntaxError {
     }
 }
 
-pub(super) fn unknown_target(word: &Word<'_>, family: Family) -> SyntaxError {
-    let error = word.error(format!("there is no target `{}` in the filter table of {}", word.text, family.command()));
-    error.hint("see `dockgate iptables --help` for those there are")
+/// Is it a target of iptables, in whatever table or family? Then it is never a chain to jump to.
+pub(super) fn is_target(name: &str) -> bool {
+    targets::elsewhere(name).is_some() || targets::ALL.iter().any(|one| one.name == name)
+}
+
+/// Why a target can't stand here: the other family has it, or another table.
+pub(super) fn unusable_target(word: &Word<'_>, family: Family) -> SyntaxError {
+    let name = word.text.as_ref();
+    let (place, families) = match targets::elsewhere(name) {
+        Some(one) => (Some(one.place), one.families),
+        None => (None, &Family::BOTH[..]),
+    };
+    match place {
+        Some(Place::Tables(tables)) if families.contains(&family) => {
+            let quoted: Vec<_> = tables.iter().map(|table| format!("`{table}`")).collect();
+            let (noun, command) = (if quoted.len() == 1 { "table" } else { "tables" }, family.command());
+            let error = word.error(format!("`{name}` works in the {noun} {} only, here is `{TABLE}`", quoted.join(" and ")));
+            error.hint(format!("`{command} -t {}` writes there, dockgate does not", tables[0]))
+        }
+        Some(Place::Gone(instead)) => word.error(format!("today's kernels have no target `{name}` any more")).hint(instead),
+        _ => word.error(format!("there is no target `{name}` in {}", family.command())).hint("the other family has it"),
+    }
 }
 
 pub(super) fn unknown_option(name: &str, span: Range<usize>, family: Family) -> SyntaxError {

@@ -5,7 +5,10 @@
 use std::fmt;
 
 mod bits;
+mod elsewhere;
 mod prefix;
+
+pub use elsewhere::{ELSEWHERE, Elsewhere, Place, elsewhere};
 
 use crate::{
     expr::{Expr, Immediate, Item, Verdict},
@@ -146,45 +149,6 @@ target_extensions! {
     tee::Tee,
     trace::Trace,
 }
-
-/// Targets of iptables that are none of ours: never the name of a chain to jump to. Those of other
-/// tables (nat, mangle, raw) are refused by iptables in `filter` as well.
-pub const OTHERS: &[&str] = &[
-    "AUDIT",
-    "CHECKSUM",
-    "CLASSIFY",
-    "CLUSTERIP",
-    "CONNSECMARK",
-    "CT",
-    "DNAT",
-    "DNPT",
-    "DSCP",
-    "ECN",
-    "HL",
-    "HMARK",
-    "IDLETIMER",
-    "LED",
-    "MASQUERADE",
-    "NETMAP",
-    "NFQUEUE",
-    "NOTRACK",
-    "QUEUE",
-    "RATEEST",
-    "REDIRECT",
-    "SECMARK",
-    "SET",
-    "SNAT",
-    "SNPT",
-    "SYNPROXY",
-    "TCPMSS",
-    "TCPOPTSTRIP",
-    "TEE",
-    "TOS",
-    "TPROXY",
-    "TRACE",
-    "TTL",
-    "ULOG",
-];
 
 impl Target {
     fn from_verdict(verdict: Verdict<'_>) -> Option<Self> {
