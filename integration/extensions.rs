@@ -2,7 +2,7 @@
 
 use dockgate::{
     attr::Writer,
-    expr::{Item, fold, read_all},
+    expr::{Expr, Item, fold, read_all},
     extension::{Context, Cursor, Listed, Sets},
     matches::{self, Match},
     model::{Counters, Dialect, Family},
@@ -138,4 +138,40 @@ fn no_two_extensions_claim_the_same_expressions() {
             }
         }
     }
+}
+
+/// Turns over one bit after the other of what a target has in the kernel.
+#[test]
+fn strange_bytes_of_a_target_are_foreign_or_a_rule_that_can_be_said() {
+    let sets = sets();
+    let mut reader = Reader::default();
+    let mut wrong = Vec::new();
+    let (mut said, mut foreign) = (0, 0);
+    for (family, rule) in rules() {
+        let context = Context { family, dialect: Dialect::D, sets: &sets };
+        let mut list = Vec::new();
+        rule.linearize(context, Counters::default(), &mut Writer::as_dumped(&mut list)).unwrap();
+        let mut exprs = Vec::new();
+        read_all(&list, &mut exprs).unwrap();
+        let Some(Expr::Target(xt)) = exprs.last() else { continue };
+        let start = xt.info.as_ptr().addr() - list.as_ptr().addr();
+        for at in start..start + xt.info.len() {
+            for bit in 0..8 {
+                list[at] ^= 1 << bit;
+                match reader.read(&list, None, context).0 {
+                    Reading::Foreign => foreign += 1,
+                    Reading::Rule(read) => {
+                        said += 1;
+                        match parse(&read.to_string(), family) {
+                            Ok(parsed) if parsed.rules == [read.clone()] => {}
+                            other => wrong.push(format!("{family} {rule}, byte {at}, bit {bit}: {read}\n  {other:?}")),
+                        }
+                    }
+                }
+                list[at] ^= 1 << bit;
+            }
+        }
+    }
+    println!("{said} rules, {foreign} foreign");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -120,7 +120,8 @@ impl Extension for Connmark {
             _ => return None,
         };
         let connmark = Self { action, shift: Shift { right: info[12] == 1, bits: info[13] } };
-        (connmark.shift.bits <= 32 && connmark.to_xt() == *info).then_some(connmark)
+        let shift = connmark.shift;
+        (shift.bits <= 32 && (shift.bits != 0 || !shift.right) && connmark.to_xt() == *info).then_some(connmark)
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -107,7 +107,8 @@ impl Extension for Reject {
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let family = cursor.family();
         let info = cursor.take_target(Self::NAME, 0)?;
-        find(family, |answer| Self { answer }.to_xt() == *info).map(|answer| Self { answer })
+        let answer = find(family, |answer| Self { answer }.to_xt() == *info)?;
+        (answer.name != TCP_RESET || cursor.is_protocol(Protocol::TCP)).then_some(Self { answer })
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
