@@ -34,9 +34,6 @@ pub trait Extension: Sized + Clone + PartialEq + fmt::Debug + fmt::Display {
     const SUMMARY: &'static str;
     /// Its options.
     const OPTIONS: &'static [OptionSpec];
-    /// For what the kernel refuses it, though its words are right (`EINVAL` at its expression), and
-    /// what to do then.
-    const REFUSED: Option<(&'static str, &'static str)> = None;
     /// Where it works, if not in every chain that packets reach from `FORWARD`, `INPUT` or `OUTPUT`: a
     /// sentence without its period.
     const HOOKS: Option<&'static str> = None;

@@ -92,13 +92,15 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
         return with(text.clone(), "");
     }
     let rule = at.rule().map(|(rule, _)| rule);
-    let refused = |index: usize| rule?.matches.get(index)?.refused(errno);
-    if let Some(Origin::Match(index)) = origin
-        && let Some(Refused { reason, hint }) = refused(index)
-    {
+    let target = rule.and_then(|rule| rule.target.as_ref());
+    let own = match origin {
+        Some(Origin::Match(index)) => rule.and_then(|rule| rule.matches.get(index)).and_then(|one| one.refused(errno)),
+        Some(Origin::Target) => target.and_then(|one| one.refused(errno)),
+        _ => None,
+    };
+    if let Some(Refused { reason, hint }) = own {
         return with(reason, &hint);
     }
-    let target = rule.and_then(|rule| rule.target.as_ref());
     match (at.step(), origin, errno) {
         (_, Some(Origin::Match(index)), libc::ENOENT) => {
             let name = rule.and_then(|rule| rule.matches.get(index)).map_or("", |one| one.name());
@@ -125,11 +127,7 @@ fn explain(at: At<'_>, origin: Option<Origin>, refusal: &Refusal) -> Explained {
             }
         },
         (_, Some(Origin::Target), libc::EOPNOTSUPP) => with(BUILTIN.into(), ""),
-        (_, Some(origin), libc::EINVAL) => {
-            let own = target.filter(|_| origin == Origin::Target).and_then(Target::refused);
-            let (why, cure) = own.unwrap_or(NOT_HERE);
-            with(why.into(), cure)
-        }
+        (_, Some(_), libc::EINVAL) => with(NOT_HERE.0.into(), NOT_HERE.1),
         (Step::Rule(_) | Step::Append { .. }, None, libc::EINVAL) => match (rule.and_then(not_forwarded), target.and_then(Target::hooks)) {
             (Some((name, hint)), _) => with(format!("the kernel takes no `-m {name}` in a chain that packets reach from FORWARD"), hint),
             (None, Some(hooks)) => with("the kernel does not take this rule for all packets that reach its chain".into(), hooks),

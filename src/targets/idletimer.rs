@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{
     attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{Cursor, Extension, Linearizer, Refused},
     matches::proc_name,
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
@@ -41,8 +41,6 @@ impl Extension for Idletimer {
         opt("alarm", &[], "it goes on while the host sleeps, and wakes it"),
         opt("send_nl_msg", &[], "only Android's kernels have that"),
     ];
-    const REFUSED: Option<(&'static str, &'static str)> =
-        Some(("the timer of that label is an alarm where this is none, or the other way round", "take another label, or the same kind"));
     const EXAMPLES: &'static [Example] = &[
         Example::same("-j IDLETIMER --timeout 60 --label dockgate"),
         Example::ok("-j IDLETIMER --label dockgate --timeout 0x5", "-j IDLETIMER --timeout 5 --label dockgate"),
@@ -74,6 +72,10 @@ impl Extension for Idletimer {
         let seconds = seconds.ok_or_else(|| args.error("needs `--timeout SECONDS`"))?;
         let label = label.ok_or_else(|| args.error("needs `--label NAME`"))?;
         Ok(Self { seconds, label, alarm })
+    }
+
+    fn refused(&self, errno: i32) -> Option<Refused> {
+        (errno == libc::EINVAL).then(|| Refused { reason: "the timer of that label is an alarm where this is none, or the other way round".into(), hint: "take another label, or the same kind".into() })
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {

@@ -12,7 +12,7 @@ pub use elsewhere::{ELSEWHERE, Elsewhere, Place, elsewhere};
 
 use crate::{
     expr::{Expr, Immediate, Item, Verdict},
-    extension::{Cursor, Extension, Linearizer, Listed},
+    extension::{Cursor, Extension, Linearizer, Listed, Refused},
     model::ChainName,
     syntax::Args,
 };
@@ -90,10 +90,10 @@ macro_rules! target_extensions {
                 names
             }
 
-            /// [`Extension::REFUSED`]
-            pub fn refused(&self) -> Option<(&'static str, &'static str)> {
+            /// [`Extension::refused`]
+            pub fn refused(&self, errno: i32) -> Option<Refused> {
                 match self {
-                    $(Self::$name(_) => $name::REFUSED,)*
+                    $(Self::$name(one) => one.refused(errno),)*
                     _ => None,
                 }
             }

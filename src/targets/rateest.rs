@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{
     attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{Cursor, Extension, Linearizer, Refused},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt, readable},
 };
 
@@ -46,8 +46,6 @@ impl Extension for Rateest {
         opt("rateest-interval", &["TIME"], "how often it looks: 250ms, 500ms, 1s, 2s, 4s or 8s; else the next longer one"),
         opt("rateest-ewmalog", &["TIME"], "over how long it averages: an interval times 2, 4, 8, …; else the next shorter one"),
     ];
-    const REFUSED: Option<(&'static str, &'static str)> =
-        Some(("there is an estimator of that name with another interval or ewmalog", "give the same, or another name"));
     const EXAMPLES: &'static [Example] = &[
         Example::same("-j RATEEST --rateest-name eth0 --rateest-interval 250.0ms --rateest-ewmalog 500.0ms"),
         Example::ok(
@@ -89,6 +87,10 @@ impl Extension for Rateest {
         let interval = interval.ok_or_else(|| args.error("needs `--rateest-interval TIME`"))?;
         let ewma = ewma.ok_or_else(|| args.error("needs `--rateest-ewmalog TIME`"))?;
         Ok(Self { name, pace: Pace::of(interval, ewma)? })
+    }
+
+    fn refused(&self, errno: i32) -> Option<Refused> {
+        (errno == libc::EINVAL).then(|| Refused { reason: "there is an estimator of that name with another interval or ewmalog".into(), hint: "give the same, or another name".into() })
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {
