@@ -15,5 +15,6 @@ mod lab;
 mod layers;
 mod packets;
 mod plans;
+mod policies;
 mod readme;
 mod support;

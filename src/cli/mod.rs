@@ -10,6 +10,7 @@ mod host;
 mod iptables;
 mod list;
 mod policy;
+mod print;
 mod report;
 mod restore;
 mod session;
@@ -166,6 +167,12 @@ enum Command {
     Remove,
     /// Which policy holds, whether somebody changed its rules, whether packets come to it
     Status,
+    /// Print a file that an editor, a shell or an installation needs
+    Print {
+        /// Which
+        #[arg(value_enum, value_name = "WHAT")]
+        what: print::Printed,
+    },
     /// Show it all in a throw-away network: no root, no Docker
     Demo,
 }
@@ -290,6 +297,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Rollback { steps, list } => trial::rollback(&cli.global, usize::try_from(*steps).unwrap_or(usize::MAX), *list),
         Command::Remove => policy::remove(&cli.global),
         Command::Status => policy::status(&cli.global),
+        Command::Print { what } => print::run(*what),
         Command::Demo => demo::run(&cli.global),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }

@@ -237,8 +237,11 @@ pub fn warnings(read: &Read) {
 /// Each problem with its line, the carets and the cure.
 fn problems(text: &mut String, read: &Read) {
     const MOST: usize = 50;
+    // Where not all fit, the errors come first.
+    let errors = !read.is_sound() && read.problems.len() > MOST;
+    let wanted = read.problems.iter().filter(|problem| !errors || !problem.warning);
     let mut lines: Option<(usize, Lines<'_>)> = None;
-    for problem in read.problems.iter().take(MOST) {
+    for problem in wanted.clone().take(MOST) {
         let file = &read.policy.files[problem.file];
         let lines = match &mut lines {
             Some((of, lines)) if *of == problem.file => lines,
@@ -255,8 +258,9 @@ fn problems(text: &mut String, read: &Read) {
             writeln!(text, "hint: {hint}").expect("a string takes everything");
         }
     }
-    if read.problems.len() > MOST {
-        writeln!(text, "  … and {} more", read.problems.len() - MOST).expect("a string takes everything");
+    let count = wanted.count();
+    if count > MOST {
+        writeln!(text, "  … and {} more", count - MOST).expect("a string takes everything");
     }
 }
 
@@ -281,7 +285,7 @@ fn place(text: &mut String, label: &str, line: &str, span: Option<Range<usize>>,
     let indent = label.width() + 4 + before.width() + shown(&line[from..start]).width();
     let carets = shown(&line[start..end]).width().max(1);
     writeln!(text, "  {label}  {before}{}{after}", shown(&line[from..to])).expect("a string takes everything");
-    writeln!(text, "{:indent$}{} {message}", "", "^".repeat(carets)).expect("a string takes everything");
+    writeln!(text, "{:indent$}{} {}", "", "^".repeat(carets), shown(message)).expect("a string takes everything");
 }
 
 /// As wide on a terminal as it counts, and without orders to the terminal.

@@ -19,27 +19,28 @@
 //! ```
 
 mod addresses;
+mod block;
 mod check;
+mod groups;
 mod load;
+mod packet;
 mod ports;
 mod problem;
 mod read;
+mod rule;
+mod schema;
 mod table;
 
-pub use addresses::{Addresses, Block};
+pub use addresses::Addresses;
+pub use block::Block;
 pub use load::{File, LoadError};
 pub use ports::{PortRange, Ports};
 pub use problem::{Lines, Problem};
+pub use schema::SCHEMA;
 
 use std::{fmt, net::IpAddr};
 
-use crate::{
-    model::{Family, Interface, Protocol},
-    rule,
-};
-
-/// The JSON Schema of the file, for editors.
-pub const SCHEMA: &str = include_str!("schema.json");
+use crate::model::{Family, Interface, Protocol};
 
 /// What may pass from outside to published ports, and what else `DOCKER-USER` decides.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -129,7 +130,7 @@ pub enum Action {
     /// Logs it, and goes on.
     Log,
     /// A line of iptables, for each family that can have it.
-    Raw(Vec<(Family, rule::Rule)>),
+    Raw(Vec<(Family, crate::rule::Rule)>),
 }
 
 /// What becomes of a packet.
@@ -183,9 +184,18 @@ impl Policy {
 }
 
 impl PolicyRule {
-    /// What people know it by: its comment, else its name, else what it says.
+    /// What people know it by: its comment, else its name, else what it says, in 200 bytes at most.
     pub fn title(&self) -> String {
-        self.comment.clone().or_else(|| self.name.clone()).unwrap_or_else(|| self.to_string())
+        self.comment.clone().or_else(|| self.name.clone()).unwrap_or_else(|| self.short())
+    }
+
+    /// What it says, but not all of a long list.
+    fn short(&self) -> String {
+        let text = self.to_string();
+        match text.char_indices().nth(60) {
+            Some((end, _)) if text.len() > 80 => format!("{}…", &text[..end]),
+            _ => text,
+        }
     }
 }
 

@@ -70,3 +70,30 @@ impl<'t> Lines<'t> {
         text.strip_suffix('\r').unwrap_or(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_its_line_and_bytes_in_it() {
+        let text = "a\nbüro = 1\r\n\nlast";
+        let lines = Lines::new(text);
+        let line = |span| Problem::new(0, span, "").line(&lines);
+        assert_eq!(line(2..7), (1, 0..5));
+        // What goes on over the end of its line is marked up to there; neither half of it is beyond.
+        assert_eq!(line(10..20), (1, 8..9));
+        assert_eq!(line(13..14), (2, 0..0));
+        assert_eq!(line(14..99), (3, 0..4));
+        assert_eq!(line(99..99), (3, 4..4));
+        assert_eq!(lines.text(1), "büro = 1");
+        assert_eq!((lines.text(2), lines.text(4)), ("", ""));
+        assert_eq!(Problem::new(0, 0..0, "").line(&Lines::new("")), (0, 0..0));
+    }
+
+    #[test]
+    fn a_problem_of_the_whole_file_has_no_place() {
+        assert!(Problem::new(0, 0..0, "").is_general());
+        assert!(!Problem::new(0, 0..1, "").is_general());
+    }
+}

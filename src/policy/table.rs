@@ -33,8 +33,12 @@ impl Problems<'_> {
     pub(super) fn only(&mut self, table: &DeTable<'_>, what: &str, known: &[&str]) {
         for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let name = key.get_ref();
-            let near = known.iter().find(|known| is_near(known, name));
-            let hint = near.map_or_else(|| format!("it has: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            let meant = MEANT.iter().find(|(words, instead, _)| words.contains(&name.as_ref()) && known.contains(instead));
+            let hint = match (nearest(known, name), meant) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, Some((_, _, hint))) => (*hint).to_owned(),
+                _ => format!("it has: {}", known.join(", ")),
+            };
             self.error(key.span(), format!("{what} has no key `{name}`"), Some(hint));
         }
     }
@@ -77,21 +81,49 @@ impl Problems<'_> {
         }
     }
 
-    /// `[[KEY]]`: tables, each with its place.
-    pub(super) fn tables<'v, 'i>(&mut self, value: &'v Spanned<DeValue<'i>>, what: &str) -> Vec<At<&'v DeTable<'i>>> {
-        match value.get_ref() {
-            DeValue::Array(all) => all.iter().filter_map(|one| Some((self.table(one, what)?, one.span()))).collect(),
-            _ => {
-                self.error(
-                    value.span(),
-                    format!("this should be {what}"),
-                    Some("write it with two brackets: [[rule]], [[test]]".to_owned()),
-                );
-                Vec::new()
-            }
-        }
+    /// `[[KEY]]`: tables, each with its place: the bytes of the header.
+    pub(super) fn tables<'v, 'i>(&mut self, text: &str, key: &str, value: &'v Spanned<DeValue<'i>>) -> Vec<At<&'v DeTable<'i>>> {
+        let DeValue::Array(all) = value.get_ref() else {
+            let hint = format!("write it with two brackets: [[{key}]]");
+            self.error(header(text, value.span()), format!("there may be several of `{key}`, so this should be a list"), Some(hint));
+            return Vec::new();
+        };
+        let what = format!("a table, as [[{key}]] begins one");
+        all.iter().filter_map(|one| Some((self.table(one, &what)?, header(text, one.span())))).collect()
     }
 }
+
+/// Of `[[rule]] …` the brackets and what is within them; of anything else the first line.
+fn header(text: &str, span: Range<usize>) -> Range<usize> {
+    let Some(rest) = text.get(span.clone()) else { return span };
+    let line = rest.lines().next().unwrap_or_default();
+    let close = if line.starts_with("[[") { "]]" } else { "]" };
+    let end = line.find(close).filter(|_| line.starts_with('[')).map_or(line.len(), |end| end + close.len());
+    span.start..span.start + end
+}
+
+/// Words that are not ours, the key that may be meant, and what is said where there is such a key.
+const MEANT: &[(&[&str], &str, &str)] = &[
+    (
+        &["port", "ports", "dport", "protocol", "proto"],
+        "allow",
+        "ports stand behind what is done with them: allow = \"443/tcp\", drop = \"8000-8010/udp\"",
+    ),
+    (
+        &["action", "verdict", "target", "policy", "type"],
+        "allow",
+        "what is done is a key of its own: allow = …, drop = …, reject = …, accept = …, with the ports behind it",
+    ),
+    (&["deny", "block"], "drop", "did you mean `drop`?"),
+    (&["permit", "pass"], "allow", "did you mean `allow`?"),
+    (&["source", "src", "saddr", "client"], "from", "did you mean `from`?"),
+    (&["destination", "dest", "dst", "daddr"], "to", "did you mean `to`?"),
+    (&["interface", "iface", "dev"], "in", "did you mean `in`?"),
+    (&["port", "dport"], "to_port", "did you mean `to_port`?"),
+    (&["interface", "interfaces", "iface", "wan"], "external", "did you mean `external`?"),
+    (&["policy"], "default", "did you mean `default`?"),
+    (&["description", "title"], "comment", "did you mean `comment`?"),
+];
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
@@ -104,11 +136,55 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// The one that may be meant.
+pub(super) fn nearest<'k>(known: &[&'k str], word: &str) -> Option<&'k str> {
+    known.iter().copied().find(|known| is_near(known, word))
+}
+
 /// One letter more, less, or other, or two of them swapped; or the same but for case and an `s`.
 fn is_near(known: &str, word: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (known.chars().collect(), word.to_lowercase().chars().collect());
     let head = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
     let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(a, b)| a == b).count();
     let (rest, other) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
-    matches!((rest, other), ([], []) | ([_], []) | ([], [_]) | ([_], [_])) || matches!((rest, other), ([a, b], [c, d]) if a == d && b == c)
+    let other_letter = matches!((rest, other), ([_], [_])) && a.len() > 2;
+    let swapped = matches!((rest, other), ([a, b], [c, d]) if a == d && b == c) && a.len() > 2;
+    let more_or_less = matches!((rest, other), ([], []) | ([_], []) | ([], [_])) && b.len() > 1;
+    other_letter || swapped || more_or_less
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_meant_is_near() {
+        for (word, near) in [
+            ("alow", Some("allow")),
+            ("allwo", Some("allow")),
+            ("alllow", Some("allow")),
+            ("Allow", Some("allow")),
+            ("form", Some("from")),
+            ("rules", Some("rule")),
+            ("comments", Some("comment")),
+            ("no", None),
+            ("x", None),
+            ("", None),
+            ("wall", None),
+        ] {
+            assert_eq!(nearest(&["allow", "from", "to", "in", "rule", "comment"], word), near, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_what_stands_in_brackets() {
+        for (text, expected) in [
+            ("[[rule]]\nallow", "[[rule]]"),
+            ("[[ rule ]] # the first]", "[[ rule ]]"),
+            ("{ allow = \"any\" }", "{ allow = \"any\" }"),
+            ("{ from = [\n1] }", "{ from = ["),
+        ] {
+            assert_eq!(&text[header(text, 0..text.len())], expected);
+        }
+    }
 }

@@ -1,0 +1,171 @@
+//! `[groups]`, and where rules name them.
+
+use std::{io, ops::Range, path::Path};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Addresses, Block, File, Sources,
+    read::Reader,
+    table::{At, nearest},
+};
+
+pub(super) const GROUP: &[&str] = &["file"];
+
+#[derive(Debug)]
+pub(super) struct Group {
+    addresses: Addresses,
+    /// Is nothing wrong with it?
+    pub(super) sound: bool,
+    pub(super) used: bool,
+    pub(super) at: (usize, Range<usize>),
+}
+
+impl Reader<'_> {
+    pub(super) fn groups(&mut self, file: usize, table: &DeTable<'_>) {
+        let Some(value) = table.get("groups") else { return };
+        let Some(groups) = self.problems(file).table(value, "a table of names with addresses") else { return };
+        for (key, value) in groups {
+            let name = key.get_ref().to_string();
+            let before = self.problems.len();
+            if Block::parse(&name).is_ok() || ["any", ""].contains(&name.as_str()) || name.contains(|c: char| c.is_control()) {
+                let hint = "take a word, like `office`".to_owned();
+                self.problems(file).error(key.span(), format!("`{}` can't be the name of a group", name.escape_debug()), Some(hint));
+            }
+            let addresses = self.group(file, key.span(), value, groups);
+            let group = Group { addresses, sound: self.problems.len() == before, used: false, at: (file, key.span()) };
+            if let Some(before) = self.groups.insert(name.clone(), group) {
+                let at = self.policy.at(self.place(before.at.0, &before.at.1));
+                self.problems(file).error(key.span(), format!("group `{name}` is there already"), Some(format!("the other is at {at}")));
+            }
+        }
+    }
+
+    fn group(&mut self, file: usize, name: Range<usize>, value: &Spanned<DeValue<'_>>, all: &DeTable<'_>) -> Addresses {
+        let before = self.problems.len();
+        let blocks: Addresses = match value.get_ref() {
+            DeValue::Table(table) => {
+                self.problems(file).only(table, "a group", GROUP);
+                match table.get("file") {
+                    Some(path) => {
+                        self.problems(file).string(path, "the name of a file").map_or_else(Vec::new, |at| self.group_file(file, at))
+                    }
+                    None => Vec::new(),
+                }
+            }
+            _ => {
+                let words = self.problems(file).strings(value, "an address");
+                words.into_iter().filter_map(|at| self.member(file, at, all)).collect()
+            }
+        }
+        .into_iter()
+        .collect();
+        if blocks.is_empty() && self.problems.len() == before {
+            let hint = "a rule for nobody would never match: write who is meant, or leave the group and its rules out".to_owned();
+            self.problems(file).error(name, "this group is empty", Some(hint));
+        }
+        blocks
+    }
+
+    /// One address, prefix or range a line; `#` begins a comment.
+    fn group_file(&mut self, file: usize, (name, span): At<&str>) -> Vec<Block> {
+        let beside = Path::new(&self.policy.files[file].name).parent().unwrap_or(Path::new("")).join(name);
+        let read = match File::read(&beside) {
+            Ok(read) => read,
+            Err(error) => {
+                let missing = error.error.kind() == io::ErrorKind::NotFound;
+                let hint = missing.then(|| "the name of a file is relative to the folder of the policy".to_owned());
+                self.problems(file).error(span, error.to_string(), hint);
+                return Vec::new();
+            }
+        };
+        let own = self.policy.files.len();
+        let (mut blocks, mut begin) = (Vec::new(), 0);
+        for line in read.text.split_inclusive('\n') {
+            let word = line.split('#').next().unwrap_or_default();
+            let start = begin + word.len() - word.trim_start().len();
+            begin += line.len();
+            let word = word.trim();
+            if !word.is_empty() {
+                blocks.extend(self.block(own, (word, start..start + word.len())));
+            }
+        }
+        self.policy.files.push(read);
+        blocks
+    }
+
+    /// An address in the list of a group.
+    fn member(&mut self, file: usize, (text, span): At<&str>, all: &DeTable<'_>) -> Option<Block> {
+        if all.contains_key(text) && Block::parse(text).is_err() {
+            let hint = "groups don't hold groups: a rule may name several of them".to_owned();
+            self.problems(file).error(span, format!("`{text}` is a group"), Some(hint));
+            return None;
+        }
+        self.block(file, (text, span))
+    }
+
+    fn block(&mut self, file: usize, (text, span): At<&str>) -> Option<Block> {
+        Block::parse(text).map_err(|(message, hint)| self.problems(file).error(span, message, hint)).ok()
+    }
+
+    /// Groups and addresses; are all of them as they should be?
+    pub(super) fn sources(&mut self, file: usize, table: &DeTable<'_>, key: &str) -> Option<(Sources, bool)> {
+        let value = table.get(key)?;
+        let words = self.problems(file).strings(value, "an address or the name of a group");
+        if matches!(value.get_ref(), DeValue::Array(all) if all.is_empty()) {
+            let hint = format!("leave `{key}` out for everybody");
+            self.problems(file).error(value.span(), "this is nobody", Some(hint));
+        }
+        let (mut blocks, mut sound) = (Vec::new(), true);
+        for (text, span) in &words {
+            match self.groups.get_mut(*text) {
+                Some(group) => {
+                    group.used = true;
+                    sound &= group.sound;
+                    if words.len() == 1 {
+                        return Some((Sources { words: vec![(*text).to_owned()], addresses: group.addresses.clone() }, sound));
+                    }
+                    blocks.extend(&group.addresses);
+                }
+                None => blocks.extend(self.source(file, key, (text, span.clone()))),
+            }
+        }
+        let words = words.iter().map(|(text, _)| (*text).to_owned()).collect();
+        Some((Sources { words, addresses: blocks.into_iter().collect() }, sound))
+    }
+
+    /// What is no group is an address.
+    fn source(&mut self, file: usize, key: &str, (text, span): At<&str>) -> Option<Block> {
+        let error = match Block::parse(text) {
+            Ok(block) => return Some(block),
+            Err(error) => error,
+        };
+        // Of very many groups none is guessed.
+        let names: Vec<&str> = self.groups.keys().take(100).map(String::as_str).collect();
+        let (message, hint) = match nearest(&names, text) {
+            Some(near) => (format!("there is no group `{text}`"), format!("did you mean `{near}`?")),
+            None if is_like_an_address(text) => {
+                self.problems(file).error(span, error.0, error.1);
+                return None;
+            }
+            None => {
+                let hint = match names.len() {
+                    _ if ["any", "all", "*"].contains(&text) => format!("leave `{key}` out for everybody"),
+                    0 => "there are no [groups]".to_owned(),
+                    1..=20 => format!("the groups are: {}", names.join(", ")),
+                    _ => format!("there are {} groups, but none of that name", self.groups.len()),
+                };
+                (format!("`{text}` is neither an address nor a group"), hint)
+            }
+        };
+        self.problems(file).error(span, message, Some(hint));
+        None
+    }
+}
+
+fn is_like_an_address(text: &str) -> bool {
+    text.contains(['.', ':', '/']) && text.contains(|c: char| c.is_ascii_hexdigit() || c == ':')
+}
