@@ -2,6 +2,7 @@
 
 use dockgate::{
     model::Family,
+    policy::{File, Policy, SCHEMA},
     rule::{Parser, help},
     syntax::split,
 };
@@ -33,4 +34,22 @@ fn every_line_for_iptables_is_taken() {
         count += 1;
     }
     assert!(count >= 8, "{count}");
+}
+
+#[test]
+fn its_policies_are_sound_and_every_key_is_explained() {
+    let mut count = 0;
+    for block in README.split("```toml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        assert_eq!(Policy::parse(vec![File::new("README.md", text)]).problems, [], "{text}");
+        count += 1;
+    }
+    assert!(count >= 1);
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    for at in ["/properties", "/$defs/rule/properties", "/$defs/test/properties", "/$defs/packet/properties"] {
+        for key in schema.pointer(at).unwrap().as_object().unwrap().keys() {
+            let words = [format!("`{key}`"), format!("`[{key}]`"), format!("`[[{key}]]`"), format!("`{key} = "), format!(" {key} = ")];
+            assert!(words.iter().any(|word| README.contains(word)), "`{key}` is not explained");
+        }
+    }
 }

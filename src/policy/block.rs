@@ -120,7 +120,9 @@ fn prefix(text: &str, bits: &str) -> Result<Block, Mistake> {
 fn address(text: &str) -> Result<IpAddr, Mistake> {
     text.parse().map_err(|_| {
         let numbers: Vec<&str> = text.split('.').collect();
-        let cure = if text.contains('%') {
+        let cure = if text.contains(char::is_whitespace) {
+            Some("one address, prefix or range at a time; in a file, one a line, and `#` begins a comment")
+        } else if text.contains('%') {
             Some("leave out the interface: a rule has `in` for it")
         } else if text.starts_with('[') {
             Some("write it without the brackets")
@@ -132,8 +134,6 @@ fn address(text: &str) -> Result<IpAddr, Mistake> {
             Some("an IPv4 address has four numbers, each from 0 to 255")
         } else if text.contains('.') && text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') {
             Some("names of hosts are not looked up: write the address")
-        } else if text.contains(char::is_whitespace) {
-            Some("one address, prefix or range at a time; in a file, one a line, and `#` begins a comment")
         } else {
             None
         };
