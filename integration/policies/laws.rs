@@ -7,6 +7,7 @@ use std::{
 };
 
 use dockgate::{
+    compile,
     model::{Family, Protocol},
     policy::{Action, Addresses, Block, Expected, File, Lines, Policy, Ports, Read, Verdict},
 };
@@ -18,8 +19,8 @@ fn parse(text: &str) -> Read {
     Policy::parse(vec![File::new("policy.toml", text)])
 }
 
-/// Every problem lies within its file, on whole characters of one line.
-fn lies_within(read: &Read) -> Result<(), TestCaseError> {
+/// Every problem lies within its file, on whole characters of one line; without any, it compiles.
+fn holds(read: &Read) -> Result<(), TestCaseError> {
     for problem in &read.problems {
         let text = &read.policy.files[problem.file].text;
         let lines = Lines::new(text);
@@ -27,6 +28,9 @@ fn lies_within(read: &Read) -> Result<(), TestCaseError> {
         prop_assert!(span.start <= span.end && span.end <= lines.text(line).len(), "{problem:?}");
         prop_assert!(text.is_char_boundary(problem.span.start) && lines.text(line).is_char_boundary(span.start), "{problem:?}");
         prop_assert!(!problem.message.is_empty());
+    }
+    if read.is_sound() {
+        compile::docker_user(&read.policy, "policy");
     }
     Ok(())
 }
@@ -95,12 +99,12 @@ fn soup() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_text_is_read(text in any::<String>()) {
-        lies_within(&parse(&text))?;
+        holds(&parse(&text))?;
     }
 
     #[test]
     fn any_words_are_read(text in soup()) {
-        lies_within(&parse(&text))?;
+        holds(&parse(&text))?;
     }
 
     #[test]
@@ -110,7 +114,7 @@ proptest! {
         let start = at.index(characters.len());
         let end = (start + length).min(characters.len());
         characters.splice(start..end, slip.chars().take(9));
-        lies_within(&parse(&characters.into_iter().collect::<String>()))?;
+        holds(&parse(&characters.into_iter().collect::<String>()))?;
     }
 }
 
@@ -139,7 +143,7 @@ fn port() -> impl Strategy<Value = String> {
 }
 
 fn interface() -> impl Strategy<Value = String> {
-    "[a-z][a-z0-9.-]{0,13}\\+?"
+    "[a-z#;$&()<>|~`?=%,._^][a-z0-9#;$&()<>|~`?=%,._^!-]{0,13}\\+?"
 }
 
 /// A rule as its file has it, and as it is printed.
@@ -162,7 +166,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         prop::option::of(interface()),
         prop::option::of(interface()),
         prop::option::of("[a-zA-Z☃\"'\\\\ü][ -~]{0,40}"),
-        prop::option::of("[ -~]{0,29}"),
+        prop::option::of("[ -~]{1,29}"),
     )
         .prop_map(|(verdict, port, from, inward, outward, comment, log)| Rule { verdict, port, from, inward, outward, comment, log })
 }
@@ -194,6 +198,7 @@ proptest! {
         // Rules by chance may hide each other; nothing else is wrong.
         let other = read.problems.iter().find(|problem| !problem.message.starts_with("no packet reaches"));
         prop_assert!(other.is_none(), "{other:?} in\n{text}");
+        compile::docker_user(&read.policy, "policy");
         prop_assert_eq!(read.policy.rules.len(), rules.len());
         for (read, rule) in read.policy.rules.iter().zip(&rules) {
             let list = |word: &str, all: &[String]| if all.is_empty() { String::new() } else { format!(" {word} {}", all.join(", ")) };

@@ -147,7 +147,7 @@ impl Reader<'_> {
             (format!("this has {} bytes; {most} at most", text.len()), "make it shorter".to_owned())
         } else if text.contains(|c: char| c.is_control()) {
             ("this has characters that are no text".to_owned(), "make it one line, without tabs".to_owned())
-        } else if text.trim().is_empty() && key != "log" {
+        } else if text.is_empty() || (key != "log" && text.trim().is_empty()) {
             ("this is empty".to_owned(), format!("say something, or leave `{key}` out"))
         } else {
             return Some(text.to_owned());
