@@ -8,6 +8,7 @@ const LAYERS: &[&str] = &[
     "attr",
     "model",
     "expr",
+    "notation",
     "syntax",
     "extension",
     "matches",

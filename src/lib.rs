@@ -60,6 +60,7 @@
 //! | `attr` | attributes: a one-pass writer, a borrowing reader; bytes only |
 //! | `model` | families, names, addresses, handles, …: validated when made |
 //! | `expr` | the nf_tables expressions, one file each, and their folding into conditions |
+//! | `notation` | rules in the words of nft, for people
 //! | `syntax` | the words of a line with their places; what is wrong with them |
 //! | `extension` | what a match or target is, and what it is written to and read from |
 //! | `matches` | match extensions, one file each: text, expressions, examples |
@@ -93,6 +94,7 @@ pub mod matches;
 pub mod message;
 pub mod model;
 pub mod netlink;
+pub mod notation;
 pub mod plan;
 pub mod policy;
 pub mod rule;

@@ -47,17 +47,7 @@ impl<'a> Immediate<'a> {
         if dreg != NFT_REG_VERDICT {
             return Some(Self::Value { dreg, value: content[NFTA_DATA_VALUE as usize]? });
         }
-        let verdict = attr::table::<3>(content[NFTA_DATA_VERDICT as usize]?).ok()?;
-        let chain = verdict[NFTA_VERDICT_CHAIN as usize].and_then(attr::string);
-        Some(Self::Verdict(match (attr::be32(verdict[NFTA_VERDICT_CODE as usize]?)? as i32, chain) {
-            (NF_ACCEPT, None) => Verdict::Accept,
-            (NF_DROP, None) => Verdict::Drop,
-            (NFT_RETURN, None) => Verdict::Return,
-            (NFT_CONTINUE, None) => Verdict::Continue,
-            (NFT_JUMP, Some(chain)) => Verdict::Jump(chain),
-            (NFT_GOTO, Some(chain)) => Verdict::Goto(chain),
-            _ => return None,
-        }))
+        Verdict::read(content[NFTA_DATA_VERDICT as usize]?).map(Self::Verdict)
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
@@ -86,6 +76,23 @@ impl<'a> Immediate<'a> {
                 });
             }
         }
+    }
+}
+
+impl<'a> Verdict<'a> {
+    /// Reads the content of an `NFTA_DATA_VERDICT`.
+    pub fn read(nest: &'a [u8]) -> Option<Self> {
+        let verdict = attr::table::<3>(nest).ok()?;
+        let chain = verdict[NFTA_VERDICT_CHAIN as usize].and_then(attr::string);
+        Some(match (attr::be32(verdict[NFTA_VERDICT_CODE as usize]?)? as i32, chain) {
+            (NF_ACCEPT, None) => Self::Accept,
+            (NF_DROP, None) => Self::Drop,
+            (NFT_RETURN, None) => Self::Return,
+            (NFT_CONTINUE, None) => Self::Continue,
+            (NFT_JUMP, Some(chain)) => Self::Jump(chain),
+            (NFT_GOTO, Some(chain)) => Self::Goto(chain),
+            _ => return None,
+        })
     }
 }
 
