@@ -8,7 +8,7 @@ use dockgate::{
     model::{ChainName, Counters, Family, Generation, Handle},
     plan::{self, AddRule, Plan, Step},
     rule::{Parser, Reading, Rule},
-    ruleset::{Chain, Entry, Hook, Ruleset},
+    ruleset::{Chain, ChainType, Entry, Hook, Ruleset},
     save::{SavedChain, SavedRule},
     syntax::split,
 };
@@ -46,7 +46,7 @@ fn ruleset(entries: Vec<Entry>) -> Ruleset {
         let name = ChainName::from_kernel(name).unwrap();
         Chain { name, handle: Handle(1), hook, uses: 0, rules: Some(rules) }
     };
-    let forward = Hook { number: 2, priority: 0, accepts: true, counters: None };
+    let forward = Hook { kind: ChainType::Filter, number: 2, priority: 0, accepts: true, counters: None };
     let chains = vec![chain("FORWARD", Some(forward), Vec::new()), chain("DOCKER-USER", None, entries), chain("mine", None, Vec::new())];
     Ruleset { family: Family::Ip, generation: Generation(1), chains, sets: Default::default() }
 }

@@ -46,6 +46,36 @@ impl Request {
         })
     }
 
+    /// All sets and maps of nf_tables in `filter`, without their elements.
+    pub fn native_sets(family: Family) -> Self {
+        Self::contents(family, NFT_MSG_GETSET, "the sets")
+    }
+
+    /// All named counters, quotas, … of `filter`.
+    pub fn objects(family: Family) -> Self {
+        Self::contents(family, NFT_MSG_GETOBJ, "the objects")
+    }
+
+    /// All flowtables of `filter`.
+    pub fn flowtables(family: Family) -> Self {
+        Self::contents(family, NFT_MSG_GETFLOWTABLE, "the flowtables")
+    }
+
+    /// What stands in `filter` besides chains; the table's name is attribute 1 for all of it.
+    fn contents(family: Family, number: u16, what: &str) -> Self {
+        let what = format!("{what} of `{family} {TABLE}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, number), NLM_F_DUMP, family.nfproto(), what, |w| w.string(NFTA_SET_TABLE, TABLE))
+    }
+
+    /// The elements of one set of `filter`.
+    pub fn elements(family: Family, set: &str) -> Self {
+        let what = format!("the elements of {set} in `{family} {TABLE}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM), NLM_F_DUMP, family.nfproto(), what, |w| {
+            w.string(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+            w.string(NFTA_SET_ELEM_LIST_SET, set);
+        })
+    }
+
     /// The ipset of that name.
     pub fn set_by_name(name: &str) -> Self {
         Self::new(kind(NFNL_SUBSYS_IPSET, IPSET_CMD_GET_BYNAME), NLM_F_ACK, 0, format!("the ipset {name}"), |w| {

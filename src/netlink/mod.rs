@@ -11,8 +11,7 @@ pub use error::NetlinkError;
 use socket::Socket;
 
 use crate::{
-    attr::Attrs,
-    attr::string,
+    attr::{Attrs, be32, string},
     message::{Message, Messages, Refusal, Request, SealedBatch},
     model::{Family, Generation},
     uapi::*,
@@ -216,8 +215,21 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError`]
     pub fn has_table(&mut self, family: Family, name: &str) -> Result<bool, NetlinkError> {
-        let asked = self.ask(&Request::table(family, name), |message| message.is_nftables(NFT_MSG_NEWTABLE));
-        Ok(Self::if_there(asked, Some(()))?.is_some())
+        Ok(self.table_flags(family, name)?.is_some())
+    }
+
+    /// The flags of the table of that name (`NFT_TABLE_F_…`); `None` if there is none.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn table_flags(&mut self, family: Family, name: &str) -> Result<Option<u32>, NetlinkError> {
+        let mut flags = 0;
+        let asked = self.ask(&Request::table(family, name), |message| {
+            let found = Attrs::new(message.attributes()).flatten().find(|attr| attr.kind == NFTA_TABLE_FLAGS);
+            flags = found.and_then(|attr| be32(attr.payload)).unwrap_or_default();
+            message.is_nftables(NFT_MSG_NEWTABLE)
+        });
+        Self::if_there(asked, Some(flags))
     }
 
     /// The number of the ipset of that name and the family of what it holds (`NFPROTO_…`, 0 for

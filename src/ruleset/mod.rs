@@ -1,12 +1,14 @@
 //! What stands in the kernel, as values: chains, their rules with handles and counters, each rule
 //! read or marked foreign. Also which dialect the host's own iptables writes.
 
+mod contents;
 mod dialect;
 mod parse;
 
+pub use contents::Contents;
 pub use dialect::detect as detect_dialect;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     extension::{Context, Sets},
@@ -48,6 +50,8 @@ pub struct Chain {
 /// How the kernel enters a base chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hook {
+    /// What kind of chain it is.
+    pub kind: ChainType,
     /// `NF_INET_…`
     pub number: u32,
     /// Lower comes earlier; iptables' filter chains have 0.
@@ -56,6 +60,27 @@ pub struct Hook {
     pub accepts: bool,
     /// Packets that met the policy; `None` where the chain does not count.
     pub counters: Option<Counters>,
+}
+
+/// What kind of base chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainType {
+    /// For filtering, as iptables' own in `filter`.
+    Filter,
+    /// Routes anew what a rule has changed.
+    Route,
+    /// Translates addresses.
+    Nat,
+}
+
+impl fmt::Display for ChainType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Filter => "filter",
+            Self::Route => "route",
+            Self::Nat => "nat",
+        })
+    }
 }
 
 /// A rule in its chain.
@@ -233,7 +258,7 @@ impl Chain {
 
     /// A built-in chain as it would be made.
     fn unmade(name: &str, number: u32) -> Option<Self> {
-        let hook = Hook { number, priority: 0, accepts: true, counters: Some(Counters::default()) };
+        let hook = Hook { kind: ChainType::Filter, number, priority: 0, accepts: true, counters: Some(Counters::default()) };
         Some(Self { name: ChainName::from_kernel(name).ok()?, handle: Handle(0), hook: Some(hook), uses: 0, rules: Some(Vec::new()) })
     }
 

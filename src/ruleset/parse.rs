@@ -1,6 +1,6 @@
 //! Messages of a dump to values.
 
-use super::{Chain, Entry, Hook};
+use super::{Chain, ChainType, Entry, Hook};
 use crate::{
     attr::{Attr, Attrs, be32, be64, string},
     expr::{Expr, Xt, read_all},
@@ -18,13 +18,21 @@ pub(super) fn chain(message: Message<'_>) -> Option<Chain> {
     }
     let (mut table, mut name, mut handle, mut uses) = (None, None, None, 0);
     let (mut hook, mut policy, mut counters) = (None, None, None);
-    for Attr { kind, payload } in Attrs::new(message.attributes()).flatten() {
-        match kind {
+    let mut kind = ChainType::Filter;
+    for Attr { kind: attr, payload } in Attrs::new(message.attributes()).flatten() {
+        match attr {
             NFTA_CHAIN_TABLE => table = string(payload),
             NFTA_CHAIN_NAME => name = string(payload),
             NFTA_CHAIN_HANDLE => handle = be64(payload),
             NFTA_CHAIN_USE => uses = be32(payload).unwrap_or_default(),
             NFTA_CHAIN_HOOK => hook = Some(payload),
+            NFTA_CHAIN_TYPE => {
+                kind = match string(payload) {
+                    Some("route") => ChainType::Route,
+                    Some("nat") => ChainType::Nat,
+                    _ => ChainType::Filter,
+                }
+            }
             NFTA_CHAIN_POLICY => policy = be32(payload),
             NFTA_CHAIN_COUNTERS => counters = read_counters(payload),
             _ => {}
@@ -36,6 +44,7 @@ pub(super) fn chain(message: Message<'_>) -> Option<Chain> {
     let hook = hook.map(|hook| {
         let number = |wanted| Attrs::new(hook).flatten().find(|attr| attr.kind == wanted).and_then(|attr| be32(attr.payload));
         Hook {
+            kind,
             number: number(NFTA_HOOK_HOOKNUM).unwrap_or(u32::MAX),
             priority: number(NFTA_HOOK_PRIORITY).unwrap_or_default() as i32,
             accepts: policy != Some(NF_DROP as u32),
