@@ -11,32 +11,32 @@ use dockgate::{
 };
 use serde_json::Value;
 
-fn fixture() -> Value {
+pub fn fixture() -> Value {
     serde_json::from_str(include_str!("../fixtures/iptables-encodings.json")).unwrap()
 }
 
-fn family(case: &Value) -> Family {
+pub fn family(case: &Value) -> Family {
     if case["family"] == "ip" { Family::Ip } else { Family::Ip6 }
 }
 
 /// The sets that the fixture's rules name.
-fn sets() -> Sets {
+pub fn sets() -> Sets {
     Sets::new([(0, "s4".into()), (1, "sp".into()), (2, "s6".into())])
 }
 
-const VERSIONS: [(&str, Dialect); 4] = [("1.8.7", Dialect::A), ("1.8.9", Dialect::B), ("1.8.11", Dialect::D), ("1.8.13", Dialect::D)];
+pub const VERSIONS: [(&str, Dialect); 4] = [("1.8.7", Dialect::A), ("1.8.9", Dialect::B), ("1.8.11", Dialect::D), ("1.8.13", Dialect::D)];
 
-fn number(value: &Value) -> u64 {
+pub fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_default()
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub fn bytes(value: &Value) -> Vec<u8> {
     let text = value.as_str().unwrap_or_default();
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
 /// One expression of the fixture as bytes (one `NFTA_LIST_ELEM`); false for one we don't model.
-fn write(expr: &Value, w: &mut Writer<'_>) -> bool {
+pub fn write(expr: &Value, w: &mut Writer<'_>) -> bool {
     let register = |key: &str| number(&expr[key]) as u32;
     let text = |key: &str| expr[key].as_str().unwrap_or_default();
     let data = bytes(&expr["data"]);
@@ -116,7 +116,7 @@ fn show(list: &[u8]) -> String {
 /// Command lines that some version writes wrongly or in a way that it can't find again itself
 /// ("Bugs in old writers that must not be mimicked"). What we write instead has the meaning of the
 /// words, and every version reads it so.
-fn deviates(args: &str, version: &str) -> bool {
+pub fn deviates(args: &str, version: &str) -> bool {
     let has = |part: &str| args.contains(part);
     let old = version == "1.8.7";
     let middle = version == "1.8.9";

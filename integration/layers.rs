@@ -24,6 +24,7 @@ const LAYERS: &[&str] = &[
     "plan",
     "docker",
     "apply",
+    "audit",
     "live",
     "demo",
     "cli",

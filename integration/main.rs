@@ -1,6 +1,7 @@
 //! Everything that is tested from outside of a file: laws over all extensions, goldens, and the
 //! kernel, iptables and dockerd for real.
 
+mod audit;
 mod combined;
 mod commands;
 mod demo;

@@ -76,12 +76,14 @@
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
 //! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER` |
 //! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
+//! | `audit` | PURE: what others wrote that iptables misreads, refuses or loses, and what that does to Docker |
 //! | `live` | policies on this host: apply, on trial, confirm, roll back, remove, status; their history |
 //! | `demo` | a Docker host to look at: its chains, packets, rule after rule, and what became of them |
 //! | `cli` | arguments to commands, and all that is printed |
 
 pub mod apply;
 pub mod attr;
+pub mod audit;
 pub mod cli;
 pub mod compile;
 pub mod demo;

@@ -137,12 +137,14 @@ impl Host {
                  add chain {family} filter FORWARD {{ type filter hook forward priority 0; policy drop; }}
                  add chain {family} filter DOCKER-USER
                  add rule {family} filter FORWARD counter jump DOCKER-USER
-                 add rule {family} filter FORWARD oifname docker0 ct state related,established counter accept
                  add rule {family} filter FORWARD iifname docker0 counter accept
                  add rule {family} filter FORWARD iifname ext0 oifname docker0 counter accept"
             );
             let set = format!("create {} hash:ip family {}", seen(family), if family == Family::Ip { "inet" } else { "inet6" });
             topology.host.run(|| (call("nft", "-f -", &nft).ok(), call("ipset", &set, "").ok())).unwrap();
+            // As Docker has it: what nft would write iptables could not read, and every write would warn.
+            let replies = "-I FORWARD 2 -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+            topology.host.run(|| call(family.command(), replies, "").ok()).unwrap();
         }
         Self { _servers: servers, topology }
     }

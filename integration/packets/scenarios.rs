@@ -193,7 +193,7 @@ const TARGETS: &[Scenario] = &[
 
 fn all(test: &str, scenarios: &[Scenario]) {
     in_netns(test, || {
-        if !need(test, "nft") || !need(test, "ipset") {
+        if ["nft", "ipset", "iptables", "ip6tables"].iter().any(|program| !need(test, program)) {
             return;
         }
         let host = Host::build();

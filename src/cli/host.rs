@@ -1,9 +1,10 @@
 //! What this host makes of rules in `DOCKER-USER`, said before and after they are written.
 
-use super::{ExitCode, report};
+use super::{ExitCode, audit::warn, report};
 use crate::{
+    audit::{self, Finding},
     docker::{self, Jump},
-    model::Family,
+    model::{ChainName, Family},
     netlink::{Netlink, NetlinkError},
 };
 use report::Failure;
@@ -24,12 +25,16 @@ pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
         .hint("let Docker use iptables-nft: `update-alternatives --config iptables`, then restart Docker and remove the legacy rules"))
 }
 
-/// Says what keeps rules from working, where something does.
+/// Says what keeps rules from working, where something does; and of what was `seen` before the write
+/// or stands in FORWARD what iptables does not understand.
 ///
 /// # Errors
 /// [`NetlinkError`]
-pub fn notes(netlink: &mut Netlink, family: Family) -> Result<(), NetlinkError> {
-    match docker::jump_now(netlink, family)? {
+pub fn notes(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result<(), NetlinkError> {
+    let (jump, forward) = docker::jump_now(netlink, family)?;
+    seen.extend(audit::glance_at_rules(family, &ChainName::forward(), &forward));
+    warn(family, &seen);
+    match jump {
         Jump::Missing => report::note(&format!(
             "no packet reaches DOCKER-USER: the FORWARD chain of `{family} filter` does not lead to it; Docker puts the jump there when it starts"
         )),

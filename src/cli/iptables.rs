@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     apply::{ApplyError, transact},
+    audit::{self, Finding},
     model::{ChainName, Family, Handle},
-    netlink::Netlink,
+    netlink::{Netlink, NetlinkError},
     plan::{self, Plan, PlanError},
     ruleset::{Ruleset, Which},
     save::save_lines,
@@ -81,11 +82,11 @@ fn show(
 fn write(netlink: &mut Netlink, global: &Global, source: &Source<'_>, invocation: &Invocation) -> Result<(), Failure> {
     let family = source.family;
     host::refuse_legacy(family)?;
-    let mut kept = Vec::new();
+    let (mut kept, mut seen) = (Vec::new(), Vec::new());
     let done = transact(netlink, global.options(), |netlink| {
-        let (plan, foreign) = decide(netlink, family, &invocation.action)?;
-        kept = foreign;
-        Ok(plan)
+        let decision = decide(netlink, family, &invocation.action)?;
+        (kept, seen) = (decision.kept, decision.seen);
+        Ok(decision.plan)
     });
     let done = done.map_err(|error| Failure::apply(source, &error))?;
     if global.dry_run || invocation.verbose {
@@ -95,13 +96,29 @@ fn write(netlink: &mut Netlink, global: &Global, source: &Source<'_>, invocation
         let handles: Vec<_> = kept.iter().map(Handle::to_string).collect();
         report::note(&format!("{} rules that dockgate can't read were left as they are: handle {}", kept.len(), handles.join(", ")));
     }
-    host::notes(netlink, family).map_err(|error| report::netlink(&error))
+    host::notes(netlink, family, seen).map_err(|error| report::netlink(&error))
 }
 
-/// What to do for a command, from the ruleset as it is now; and the handles of rules that it leaves
-/// alone because nobody can read them.
-fn decide(netlink: &mut Netlink, family: Family, action: &Action) -> Result<(Plan, Vec<Handle>), ApplyError> {
-    let mut read = |which| Ruleset::read(netlink, family, which);
+/// What came of reading the ruleset.
+#[derive(Debug, Default)]
+struct Decision {
+    plan: Plan,
+    /// The handles of rules that are left alone because nobody can read them.
+    kept: Vec<Handle>,
+    /// What was seen on the way that iptables does not understand.
+    seen: Vec<Finding>,
+}
+
+/// What to do for a command, from the ruleset as it is now.
+fn decide(netlink: &mut Netlink, family: Family, action: &Action) -> Result<Decision, ApplyError> {
+    let (mut kept, mut seen) = (Vec::new(), Vec::new());
+    let mut read = |which| {
+        // Only `-Z` needs the expressions of all rules, to write them again.
+        let read = if matches!(action, Action::Zero(..)) { Ruleset::read_raw } else { Ruleset::read };
+        let ruleset = read(netlink, family, which)?;
+        seen = audit::glance(&ruleset);
+        Ok::<_, NetlinkError>(ruleset)
+    };
     let plan = match action {
         Action::Append(chain, rules, counters) => plan::append(&read(Which::None)?, chain, rules.clone(), *counters)?,
         Action::Insert(chain, number, rules, counters) => {
@@ -114,14 +131,32 @@ fn decide(netlink: &mut Netlink, family: Family, action: &Action) -> Result<(Pla
         Action::Delete(chain, rules) => plan::delete_rule(&read(Which::Like(chain, rules))?, chain, rules)?,
         Action::DeleteNumber(chain, number) => plan::delete_number(&read(Which::Of(chain))?, chain, *number)?,
         Action::DeleteHandle(chain, handle) => plan::delete_handle(&read(Which::Of(chain))?, chain, *handle)?,
-        Action::Flush(chain) => return Ok(plan::flush(&read(Which::Of(chain))?, chain)?),
+        Action::Flush(chain) => {
+            let (plan, left) = plan::flush(&read(Which::Of(chain))?, chain)?;
+            kept = left;
+            plan
+        }
         Action::Zero(chain, number) => {
-            return Ok(plan::zero(&Ruleset::read_raw(netlink, family, Which::Of(chain))?, chain, *number)?);
+            let (plan, left) = plan::zero(&read(Which::Of(chain))?, chain, *number)?;
+            kept = left;
+            plan
         }
         Action::NewChain(chain) => plan::new_chain(&read(Which::None)?, chain)?,
         Action::DeleteChain(chain) => plan::delete_chain(&read(Which::None)?, chain)?,
         Action::RenameChain(from, to) => plan::rename_chain(&read(Which::None)?, from, to)?,
         Action::Check(..) | Action::SaveLines(..) | Action::List(..) | Action::Help(_) | Action::Version => Plan::default(),
     };
-    Ok((plan, Vec::new()))
+    seen.retain(|finding| !goes(action, finding));
+    Ok(Decision { plan, kept, seen })
+}
+
+/// Does what was found go away by this?
+fn goes(action: &Action, finding: &Finding) -> bool {
+    match action {
+        Action::DeleteHandle(chain, handle) => {
+            finding.number.is_some() && finding.chain.as_ref() == Some(chain) && finding.handle == *handle
+        }
+        Action::DeleteChain(chain) | Action::RenameChain(chain, _) => finding.chain.as_ref() == Some(chain),
+        _ => false,
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments become a command, a command ends in an [`ExitCode`]. The only module
 //! that prints: data on stdout, talk on stderr.
 
+mod audit;
 mod check;
 mod demo;
 mod difference;
@@ -42,7 +43,8 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes, as those of iptables:
   0  done, or found
-  1  not found: no such rule, number or chain; or a chain that dockgate does not write
+  1  not found: no such rule, number or chain; or a chain that dockgate does not write;
+     `audit`: there is something that iptables does not understand
   2  the words are wrong, or name a chain or an ipset that is not there
   3  this host's Docker does not filter here (legacy iptables)
   4  the kernel refused, there is no permission, or netfilter can't be reached
@@ -110,6 +112,9 @@ enum Command {
     },
     /// DOCKER-USER and what it jumps to, in order: counters, handles, rules; foreign ones are marked
     List,
+    /// What others wrote that iptables misreads, refuses or loses, or that makes Docker lose its jump to
+    /// DOCKER-USER: rule, owner, what goes wrong, the cure; exit code 1 if there is anything
+    Audit,
     /// Print what dockgate may write, as iptables-save does
     Save {
         /// With the counters
@@ -288,6 +293,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Iptables { words } => iptables::run(Family::Ip, words, &cli.global),
         Command::Ip6tables { words } => iptables::run(Family::Ip6, words, &cli.global),
         Command::List => list::run(&cli.global),
+        Command::Audit => audit::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
         Command::Check { policy } => check::run(&cli.global, policy),
         Command::Plan { policy } => policy::plan(&cli.global, policy),

@@ -112,7 +112,7 @@ pub fn apply(global: &Global, paths: &[PathBuf]) -> Result<(), Failure> {
 
 /// What keeps the policy from working here, where something does.
 pub(super) fn notes(host: &mut Host) -> Result<(), Failure> {
-    Family::BOTH.into_iter().try_for_each(|family| host::notes(host.netlink(), family)).map_err(|error| report::netlink(&error))
+    Family::BOTH.into_iter().try_for_each(|family| host::notes(host.netlink(), family, Vec::new())).map_err(|error| report::netlink(&error))
 }
 
 /// `dockgate remove`

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     apply::transact,
+    audit::{self, Finding},
     model::{ChainName, Family},
     netlink::Netlink,
     plan::{self, Plan},
@@ -47,7 +48,7 @@ pub fn run(global: &Global, file: Option<&Path>, counters: bool, noflush: bool) 
     }
     say_passed_over(&saved);
     let mut netlink = Netlink::open().map_err(|error| report::netlink(&error))?;
-    let mut others = 0;
+    let (mut others, mut seen) = (0, Vec::<Finding>::new());
     // The first plan takes the rules; only where somebody interferes is the text read again.
     let mut first = Some(saved);
     let done = transact(&mut netlink, global.options(), |netlink| {
@@ -55,9 +56,11 @@ pub fn run(global: &Global, file: Option<&Path>, counters: bool, noflush: bool) 
         let mut plan = Plan::default();
         let mut generation = None;
         others = 0;
+        seen.clear();
         for Saved { family, chains, .. } in saved {
             let names: Vec<ChainName> = chains.iter().map(|chain| chain.name.clone()).collect();
             let ruleset = Ruleset::read(netlink, family, Which::These(&names))?;
+            seen.extend(audit::glance(&ruleset));
             others += plan::kept_of_others(&ruleset, &chains).len();
             // Both families are planned on one state: the older one, so that a change between the
             // two makes the commit fail, and all is planned anew.
@@ -75,7 +78,8 @@ pub fn run(global: &Global, file: Option<&Path>, counters: bool, noflush: bool) 
         report::note(&format!("{others} rules of others in these chains were kept; `dockgate list` shows them"));
     }
     let families: Vec<Family> = done.families().collect();
-    families.into_iter().try_for_each(|family| host::notes(&mut netlink, family)).map_err(|error| report::netlink(&error))
+    let note = |family| host::notes(&mut netlink, family, seen.extract_if(.., |one| one.family == family).collect());
+    families.into_iter().try_for_each(note).map_err(|error| report::netlink(&error))
 }
 
 fn read(file: Option<&Path>) -> Result<String, Failure> {

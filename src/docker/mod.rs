@@ -51,21 +51,24 @@ pub fn jump(ruleset: &Ruleset) -> Jump {
     if ruleset.chain(DOCKER_USER).is_none() {
         return Jump::NoChain;
     }
-    find(ruleset.chain("FORWARD").map(Chain::rules).unwrap_or_default())
+    jump_among(ruleset.chain("FORWARD").map(Chain::rules).unwrap_or_default())
 }
 
-/// Finds the jump as it is now, with one request where it is there.
+/// Finds the jump as it is now, with one request where it is there; gives the rules of FORWARD too.
 ///
 /// # Errors
 /// [`NetlinkError`]
-pub fn jump_now(netlink: &mut Netlink, family: Family) -> Result<Jump, NetlinkError> {
-    match find(&rules(netlink, family, &ChainName::forward())?) {
-        Jump::Missing if Ruleset::read(netlink, family, Which::None)?.chain(DOCKER_USER).is_none() => Ok(Jump::NoChain),
-        jump => Ok(jump),
-    }
+pub fn jump_now(netlink: &mut Netlink, family: Family) -> Result<(Jump, Vec<Entry>), NetlinkError> {
+    let forward = rules(netlink, family, &ChainName::forward())?;
+    let jump = match jump_among(&forward) {
+        Jump::Missing if Ruleset::read(netlink, family, Which::None)?.chain(DOCKER_USER).is_none() => Jump::NoChain,
+        jump => jump,
+    };
+    Ok((jump, forward))
 }
 
-fn find(forward: &[Entry]) -> Jump {
+/// Where the jump stands among these rules of `FORWARD`; never [`Jump::NoChain`].
+pub fn jump_among(forward: &[Entry]) -> Jump {
     let leads = |rule: &Rule| {
         let everything = rule.base.is_empty() && rule.matches.is_empty();
         everything && matches!(&rule.target, Some(Target::Jump(to) | Target::Goto(to)) if to.as_str() == DOCKER_USER)

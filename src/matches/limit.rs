@@ -84,6 +84,15 @@ impl Extension for Limit {
 }
 
 impl Limit {
+    /// What iptables makes of a native limit when it reads it: the rate that it would write for the
+    /// time between two packets. `None` for more than it can say.
+    pub fn read_again(native: expr::Limit) -> Option<expr::Limit> {
+        let parts = u64::from(SCALE).checked_mul(native.unit)?;
+        let pause = parts.checked_div(native.rate).and_then(|pause| u32::try_from(pause).ok()).filter(|&pause| pause != 0)?;
+        let (rate, unit) = quantise(pause);
+        Some(expr::Limit { rate: rate.into(), unit: unit.into(), ..native })
+    }
+
     fn unit_name(&self) -> &'static str {
         UNITS.iter().find(|(_, _, unit)| *unit == self.unit).map_or("sec", |(_, name, _)| name)
     }

@@ -1,0 +1,7 @@
+//! `dockgate audit`: what it says of foreign content is what iptables and Docker make of it.
+
+mod encodings;
+mod foreign;
+mod notation;
+mod own;
+mod said;

@@ -1,0 +1,60 @@
+//! Who seems to have written something, by the names it uses.
+
+use crate::model::DOCKER_USER;
+
+/// How the names begin that a program gives to its chains and sets, or its remarks.
+const KNOWN: &[(&str, &str)] = &[
+    ("DOCKER", "Docker"),
+    ("f2b-", "fail2ban"),
+    ("addr-set-", "fail2ban"),
+    ("fail2ban", "fail2ban"),
+    ("crowdsec", "CrowdSec"),
+    ("CROWDSEC", "CrowdSec"),
+    ("ufw-docker", "ufw-docker"),
+    ("ufw-", "ufw"),
+    ("ufw6-", "ufw"),
+    ("whalewall", "whalewall"),
+    ("harborshield", "harborshield"),
+    ("zfw", "ZFW"),
+    ("ts-", "Tailscale"),
+    ("netbird", "NetBird"),
+    ("NETBIRD", "NetBird"),
+    ("cali-", "Calico"),
+    ("CILIUM", "Cilium"),
+    ("FLANNEL", "Flannel"),
+    ("KUBE-", "kube-proxy"),
+    ("CNI-", "a CNI plugin"),
+    ("NETAVARK", "Podman"),
+    ("LIBVIRT_", "libvirt"),
+    ("nixos-fw", "NixOS"),
+    ("sshguard", "sshguard"),
+];
+
+/// What tells of the owner.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Signs<'a> {
+    /// The chain's name.
+    pub chain: Option<&'a str>,
+    /// What it is, in nft's words: names of sets and chains, a comment, a log's prefix.
+    pub text: &'a str,
+    /// A rule's user data.
+    pub userdata: Option<&'a [u8]>,
+    /// What iptables would not have written.
+    pub never: Option<&'a str>,
+}
+
+/// The owner, and what tells so.
+pub(super) fn guess(signs: Signs<'_>) -> String {
+    let words = signs.text.split(|c: char| !c.is_alphanumeric() && !"-_.".contains(c));
+    let known = |word: &&str| *word != DOCKER_USER && KNOWN.iter().any(|(begin, _)| word.starts_with(begin));
+    if let Some(word) = words.chain(signs.chain).find(known) {
+        let owner = KNOWN.iter().find(|(begin, _)| word.starts_with(begin)).map_or("", |(_, owner)| owner);
+        return format!("{owner}, by the name `{word}`");
+    }
+    // whalewall keeps the container's number with each rule.
+    if signs.userdata.is_some_and(|data| data.len() == 64 && data.iter().all(u8::is_ascii_hexdigit)) {
+        return "whalewall: a container's number stands in the rule's user data".to_owned();
+    }
+    let never = signs.never.map_or("such a thing".to_owned(), |never| format!("`{never}`"));
+    format!("not iptables, which never writes {never}: nft, or a program that writes nf_tables itself")
+}
