@@ -1,5 +1,6 @@
 //! With a real dockerd, which is why these need root.
 
+mod audit;
 pub mod engine;
 mod life;
 pub mod need;
