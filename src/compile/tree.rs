@@ -9,7 +9,7 @@
 //! kernel follows (16 levels, four of them before it).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fmt::Write as _,
 };
 
@@ -20,9 +20,10 @@ use super::{
     rules::{Head, ends, prefixes},
 };
 use crate::{
-    model::{Address, Family, Test},
+    model::{Address, ChainName, Family, Test},
     policy::Block,
-    rule::Rule,
+    rule::{Base, Rule},
+    targets::Target,
 };
 
 /// So many senders are tested in a row.
@@ -104,7 +105,7 @@ impl<'b, 'p> Tree<'b, 'p> {
             return self.end.cloned();
         }
         let name = super::chain(&format!("{ROOT}-{}.others", self.mark));
-        let goto = super::rules::parse(&format!("-g {name}"), self.builder.family);
+        let goto = Rule { target: Some(Target::Goto(name.clone())), ..Rule::default() };
         let chain = self.builder.chain(name);
         self.rows(chain, &everybody);
         Some((Origin::Way, goto))
@@ -113,28 +114,27 @@ impl<'b, 'p> Tree<'b, 'p> {
     /// The addresses, cut where the list changes; those whom no rule names are left out.
     fn senders(&self) -> Vec<Senders> {
         let family = self.builder.family;
-        // What begins and ends at an address.
-        let mut cuts: BTreeMap<u128, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        // Where an item's addresses begin and where they end.
+        let mut cuts: Vec<(u128, usize, bool)> = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
             for block in merged(item.rule.from.as_ref().map_or(&[][..], |from| from.addresses.of(family))) {
-                cuts.entry(block.first).or_default().0.push(index);
-                if let Some(behind) = block.last.checked_add(1) {
-                    cuts.entry(behind).or_default().1.push(index);
-                }
+                cuts.push((block.first, index, true));
+                cuts.extend(block.last.checked_add(1).map(|behind| (behind, index, false)));
             }
         }
+        cuts.sort_unstable();
         let mut all: Vec<Senders> = Vec::with_capacity(cuts.len());
         let mut active: BTreeSet<usize> = BTreeSet::new();
-        let mut cuts = cuts.into_iter().peekable();
-        while let Some((first, (begin, end))) = cuts.next() {
-            for index in &end {
-                active.remove(index);
-            }
-            active.extend(begin);
-            if active.is_empty() {
+        for (at, &(first, index, begins)) in cuts.iter().enumerate() {
+            match begins {
+                true => active.insert(index),
+                false => active.remove(&index),
+            };
+            let next = cuts.get(at + 1).map(|(next, ..)| *next);
+            if active.is_empty() || next == Some(first) {
                 continue;
             }
-            let last = cuts.peek().map_or(Block::all(family).last, |(next, _)| next - 1);
+            let last = next.map_or(Block::all(family).last, |next| next - 1);
             let list = self.order(active.iter().chain(&self.everybody).copied().collect());
             match all.last_mut() {
                 Some(before) if before.list == list && before.block.last + 1 == first => before.block.last = last,
@@ -213,7 +213,7 @@ impl<'b, 'p> Tree<'b, 'p> {
             // The way to their own chain, as far down as they go together.
             let together = common_digits(first, &group[group.len() - 1], width);
             let name = self.builder.names.of_prefix(self.mark, &first.text(together, width));
-            let way = first.way(together, width, family, &format!("-g {name}"));
+            let way = first.way(together, width, family, name.clone());
             self.builder.push(chain, Origin::Way, way);
             let own = self.builder.chain(name);
             self.node(own, group, together, depth + 1);
@@ -261,16 +261,14 @@ impl Leaf {
     }
 
     /// A rule for all that have these digits.
-    fn way(&self, digits: usize, width: usize, family: Family, end: &str) -> Rule {
+    fn way(&self, digits: usize, width: usize, family: Family, to: ChainName) -> Rule {
         let rest = 4 * (width - digits) as u32;
         let mask = 1u128.checked_shl(rest).map_or(0, |bit| !(bit - 1));
         let prefix = match family {
             Family::Ip => Address::v4((self.first & mask) as u32, mask as u32),
             Family::Ip6 => Address::v6(self.first & mask, mask),
         };
-        let mut rule = super::rules::parse(end, family);
-        rule.base.source = Some(Test::is(prefix));
-        rule
+        Rule { base: Base { source: Some(Test::is(prefix)), ..Base::default() }, matches: Vec::new(), target: Some(Target::Goto(to)) }
     }
 }
 
