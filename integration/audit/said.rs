@@ -85,20 +85,22 @@ fn a_write_warns_of_what_it_sees() {
             !lines.is_empty()
         };
         let restore = "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -i a -j DROP\nCOMMIT\n";
-        for (content, append, delete, restored) in [
-            ("", false, false, false),
-            ("add rule ip filter FORWARD ip saddr 10.0.0.1 counter drop", false, false, false),
-            (base_chain, true, true, true),
-            (in_forward, true, true, true),
-            // A simple `-A` reads no rules of that chain; `-D` and restore do.
-            (in_docker_user, false, true, true),
+        let harmless = "add rule ip filter DOCKER-USER counter drop\n".repeat(64);
+        for (content, append, others) in [
+            ("", false, false),
+            ("add rule ip filter FORWARD ip saddr 10.0.0.1 counter drop", false, false),
+            (base_chain, true, true),
+            (in_forward, true, true),
+            (in_docker_user, true, true),
+            // A simple `-A` does not look into a long chain; `-D` and restore read it anyway.
+            (&format!("{harmless}{in_docker_user}"), false, true),
         ] {
             table(&format!("{docker}{content}\n"));
             assert_eq!(warned("iptables -A DOCKER-USER -i b -j DROP", ""), append, "-A: {content}");
             assert_eq!(warned("iptables -I DOCKER-USER -i a -j DROP", ""), append, "-I: {content}");
             assert_eq!(warned("iptables --dry-run -A DOCKER-USER -i c -j DROP", ""), append, "--dry-run: {content}");
-            assert_eq!(warned("iptables -D DOCKER-USER 1", ""), delete, "-D: {content}");
-            assert_eq!(warned("restore", restore), restored, "restore: {content}");
+            assert_eq!(warned("iptables -D DOCKER-USER 1", ""), others, "-D: {content}");
+            assert_eq!(warned("restore", restore), others, "restore: {content}");
             // The other family has nothing.
             assert!(!warned("ip6tables -A DOCKER-USER -i b -j DROP", ""), "{content}");
         }

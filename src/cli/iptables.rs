@@ -13,7 +13,7 @@ use crate::{
     model::{ChainName, Family, Handle},
     netlink::{Netlink, NetlinkError},
     plan::{self, Plan, PlanError},
-    ruleset::{Ruleset, Which},
+    ruleset::{self, Ruleset, Which},
     save::save_lines,
     syntax::{Line, split},
 };
@@ -82,10 +82,10 @@ fn show(
 fn write(netlink: &mut Netlink, global: &Global, source: &Source<'_>, invocation: &Invocation) -> Result<(), Failure> {
     let family = source.family;
     host::refuse_legacy(family)?;
-    let (mut kept, mut seen) = (Vec::new(), Vec::new());
+    let (mut kept, mut seen, mut unseen) = (Vec::new(), Vec::new(), None);
     let done = transact(netlink, global.options(), |netlink| {
         let decision = decide(netlink, family, &invocation.action)?;
-        (kept, seen) = (decision.kept, decision.seen);
+        (kept, seen, unseen) = (decision.kept, decision.seen, decision.unseen);
         Ok(decision.plan)
     });
     let done = done.map_err(|error| Failure::apply(source, &error))?;
@@ -96,8 +96,15 @@ fn write(netlink: &mut Netlink, global: &Global, source: &Source<'_>, invocation
         let handles: Vec<_> = kept.iter().map(Handle::to_string).collect();
         report::note(&format!("{} rules that dockgate can't read were left as they are: handle {}", kept.len(), handles.join(", ")));
     }
+    if let Some(chain) = unseen {
+        let rules = ruleset::rules(netlink, family, &chain).map_err(|error| report::netlink(&error))?;
+        seen.extend(audit::glance_at_rules(family, &chain, &rules));
+    }
     host::notes(netlink, family, seen).map_err(|error| report::netlink(&error))
 }
+
+/// A chain with up to so many rules and jumps to it is looked into only for what others wrote there.
+const SHORT: u32 = 64;
 
 /// What came of reading the ruleset.
 #[derive(Debug, Default)]
@@ -107,16 +114,22 @@ struct Decision {
     kept: Vec<Handle>,
     /// What was seen on the way that iptables does not understand.
     seen: Vec<Finding>,
+    /// The chain that is written, if its rules were not read, and are few.
+    unseen: Option<ChainName>,
 }
 
 /// What to do for a command, from the ruleset as it is now.
 fn decide(netlink: &mut Netlink, family: Family, action: &Action) -> Result<Decision, ApplyError> {
-    let (mut kept, mut seen) = (Vec::new(), Vec::new());
+    let (mut kept, mut seen, mut unseen) = (Vec::new(), Vec::new(), None);
     let mut read = |which| {
         // Only `-Z` needs the expressions of all rules, to write them again.
         let read = if matches!(action, Action::Zero(..)) { Ruleset::read_raw } else { Ruleset::read };
         let ruleset = read(netlink, family, which)?;
         seen = audit::glance(&ruleset);
+        if let Action::Append(chain, ..) | Action::Insert(chain, ..) = action {
+            let short = ruleset.chain(chain.as_str()).filter(|chain| chain.rules.is_none() && chain.uses <= SHORT);
+            unseen = short.map(|chain| chain.name.clone());
+        }
         Ok::<_, NetlinkError>(ruleset)
     };
     let plan = match action {
@@ -147,7 +160,7 @@ fn decide(netlink: &mut Netlink, family: Family, action: &Action) -> Result<Deci
         Action::Check(..) | Action::SaveLines(..) | Action::List(..) | Action::Help(_) | Action::Version => Plan::default(),
     };
     seen.retain(|finding| !goes(action, finding));
-    Ok(Decision { plan, kept, seen })
+    Ok(Decision { plan, kept, seen, unseen })
 }
 
 /// Does what was found go away by this?
