@@ -16,9 +16,10 @@ mod report;
 mod restore;
 mod session;
 mod trial;
-mod words;
+pub mod words;
 
 pub use exit::ExitCode;
+pub use report::{Failure, Source};
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -29,7 +30,6 @@ use crate::{
     lab::Netns,
     model::{Dialect, Family},
 };
-use report::Failure;
 
 /// Guards the containers of a Docker host: writes DOCKER-USER over netlink, one transaction a change.
 #[derive(Debug, Parser)]

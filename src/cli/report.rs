@@ -1,7 +1,7 @@
 //! Errors as people read them: what was tried, the word, the reason, the cure.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, Write as _},
     ops::Range,
 };
@@ -101,7 +101,7 @@ impl Failure {
     /// Writes it to stderr.
     pub fn print(&self) {
         // If stderr is gone there is nobody to tell.
-        let _ = io::stderr().write_all(self.text.as_bytes());
+        let _ = write!(io::stderr(), "{self}");
     }
 
     /// Words that are wrong.
@@ -167,6 +167,13 @@ impl Failure {
             ApplyError::Contended => Self::new(ExitCode::Resource, error.to_string()).hint("try again when fewer programs change it"),
             ApplyError::TooLong { .. } => Self::new(ExitCode::Usage, error.to_string()),
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The lines that stderr gets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -291,7 +291,7 @@ fn dump_rules(
 ) -> Result<Vec<Entry>, NetlinkError> {
     let mut reader = Reader::default();
     let rules = netlink.dump(&Request::rules(context.family, chain), |rules: &mut Vec<Entry>, message| {
-        rules.extend(parse::rule(message, &mut reader, context, keep_raw, wanted));
+        rules.extend(Entry::read(message, &mut reader, context, keep_raw, wanted));
     });
     match rules {
         Err(NetlinkError::Refused { errno: libc::ENOENT, .. }) => Ok(Vec::new()),
@@ -301,7 +301,7 @@ fn dump_rules(
 
 fn read_chains(netlink: &mut Netlink, family: Family) -> Result<Vec<Chain>, NetlinkError> {
     let mut chains: Vec<Chain> =
-        netlink.dump(&Request::chains(family), |chains: &mut Vec<Chain>, message| chains.extend(parse::chain(message)))?;
+        netlink.dump(&Request::chains(family), |chains: &mut Vec<Chain>, message| chains.extend(Chain::read(message)))?;
     chains.sort_by(|a, b| a.place().cmp(&b.place()));
     Ok(chains)
 }

@@ -11,47 +11,49 @@ use crate::{
     uapi::*,
 };
 
-/// The chain in a `NEWCHAIN`, if it is one of `filter`.
-pub(super) fn chain(message: Message<'_>) -> Option<Chain> {
-    if !message.is_nftables(NFT_MSG_NEWCHAIN) {
-        return None;
-    }
-    let (mut table, mut name, mut handle, mut uses) = (None, None, None, 0);
-    let (mut hook, mut policy, mut counters) = (None, None, None);
-    let mut kind = ChainType::Filter;
-    for Attr { kind: attr, payload } in Attrs::new(message.attributes()).flatten() {
-        match attr {
-            NFTA_CHAIN_TABLE => table = string(payload),
-            NFTA_CHAIN_NAME => name = string(payload),
-            NFTA_CHAIN_HANDLE => handle = be64(payload),
-            NFTA_CHAIN_USE => uses = be32(payload).unwrap_or_default(),
-            NFTA_CHAIN_HOOK => hook = Some(payload),
-            NFTA_CHAIN_TYPE => {
-                kind = match string(payload) {
-                    Some("route") => ChainType::Route,
-                    Some("nat") => ChainType::Nat,
-                    _ => ChainType::Filter,
+impl Chain {
+    /// The chain in a `NEWCHAIN` of a dump, if it is one of `filter`; its rules come by themselves.
+    pub fn read(message: Message<'_>) -> Option<Self> {
+        if !message.is_nftables(NFT_MSG_NEWCHAIN) {
+            return None;
+        }
+        let (mut table, mut name, mut handle, mut uses) = (None, None, None, 0);
+        let (mut hook, mut policy, mut counters) = (None, None, None);
+        let mut kind = ChainType::Filter;
+        for Attr { kind: attr, payload } in Attrs::new(message.attributes()).flatten() {
+            match attr {
+                NFTA_CHAIN_TABLE => table = string(payload),
+                NFTA_CHAIN_NAME => name = string(payload),
+                NFTA_CHAIN_HANDLE => handle = be64(payload),
+                NFTA_CHAIN_USE => uses = be32(payload).unwrap_or_default(),
+                NFTA_CHAIN_HOOK => hook = Some(payload),
+                NFTA_CHAIN_TYPE => {
+                    kind = match string(payload) {
+                        Some("route") => ChainType::Route,
+                        Some("nat") => ChainType::Nat,
+                        _ => ChainType::Filter,
+                    }
                 }
+                NFTA_CHAIN_POLICY => policy = be32(payload),
+                NFTA_CHAIN_COUNTERS => counters = read_counters(payload),
+                _ => {}
             }
-            NFTA_CHAIN_POLICY => policy = be32(payload),
-            NFTA_CHAIN_COUNTERS => counters = read_counters(payload),
-            _ => {}
         }
-    }
-    if table != Some(TABLE) {
-        return None;
-    }
-    let hook = hook.map(|hook| {
-        let number = |wanted| Attrs::new(hook).flatten().find(|attr| attr.kind == wanted).and_then(|attr| be32(attr.payload));
-        Hook {
-            kind,
-            number: number(NFTA_HOOK_HOOKNUM).unwrap_or(u32::MAX),
-            priority: number(NFTA_HOOK_PRIORITY).unwrap_or_default() as i32,
-            accepts: policy != Some(NF_DROP as u32),
-            counters,
+        if table != Some(TABLE) {
+            return None;
         }
-    });
-    Some(Chain { name: ChainName::from_kernel(name?).ok()?, handle: Handle(handle?), hook, uses, rules: None })
+        let hook = hook.map(|hook| {
+            let number = |wanted| Attrs::new(hook).flatten().find(|attr| attr.kind == wanted).and_then(|attr| be32(attr.payload));
+            Hook {
+                kind,
+                number: number(NFTA_HOOK_HOOKNUM).unwrap_or(u32::MAX),
+                priority: number(NFTA_HOOK_PRIORITY).unwrap_or_default() as i32,
+                accepts: policy != Some(NF_DROP as u32),
+                counters,
+            }
+        });
+        Some(Self { name: ChainName::from_kernel(name?).ok()?, handle: Handle(handle?), hook, uses, rules: None })
+    }
 }
 
 fn read_counters(nest: &[u8]) -> Option<Counters> {
@@ -66,32 +68,35 @@ fn read_counters(nest: &[u8]) -> Option<Counters> {
     Some(counters)
 }
 
-/// The rule in a `NEWRULE`, if its expressions are wanted.
-pub(super) fn rule(
-    message: Message<'_>,
-    reader: &mut Reader,
-    context: Context<'_>,
-    keep_raw: bool,
-    wanted: &dyn Fn(&[u8]) -> bool,
-) -> Option<Entry> {
-    if !message.is_nftables(NFT_MSG_NEWRULE) {
-        return None;
-    }
-    let (mut handle, mut list, mut userdata) = (None, &[][..], None);
-    for Attr { kind, payload } in Attrs::new(message.attributes()).flatten() {
-        match kind {
-            NFTA_RULE_HANDLE => handle = be64(payload),
-            NFTA_RULE_EXPRESSIONS => list = payload,
-            NFTA_RULE_USERDATA => userdata = Some(payload),
-            _ => {}
+impl Entry {
+    /// The rule in a `NEWRULE` of a dump, if its expressions (content of `NFTA_RULE_EXPRESSIONS`) are
+    /// `wanted`. They are kept where the rule is foreign, or all if `keep_raw`.
+    pub fn read(
+        message: Message<'_>,
+        reader: &mut Reader,
+        context: Context<'_>,
+        keep_raw: bool,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Option<Self> {
+        if !message.is_nftables(NFT_MSG_NEWRULE) {
+            return None;
         }
+        let (mut handle, mut list, mut userdata) = (None, &[][..], None);
+        for Attr { kind, payload } in Attrs::new(message.attributes()).flatten() {
+            match kind {
+                NFTA_RULE_HANDLE => handle = be64(payload),
+                NFTA_RULE_EXPRESSIONS => list = payload,
+                NFTA_RULE_USERDATA => userdata = Some(payload),
+                _ => {}
+            }
+        }
+        if !wanted(list) {
+            return None;
+        }
+        let (reading, counters) = reader.read(list, userdata, context);
+        let raw = (keep_raw || reading == Reading::Foreign).then(|| list.into());
+        Some(Self { handle: Handle(handle?), counters, reading, raw, userdata: userdata.map(Into::into) })
     }
-    if !wanted(list) {
-        return None;
-    }
-    let (reading, counters) = reader.read(list, userdata, context);
-    let raw = (keep_raw || reading == Reading::Foreign).then(|| list.into());
-    Some(Entry { handle: Handle(handle?), counters, reading, raw, userdata: userdata.map(Into::into) })
 }
 
 /// The numbers of the ipsets in a rule's expressions.
