@@ -4,6 +4,7 @@
 mod audit;
 mod combined;
 mod commands;
+mod crashes;
 mod demo;
 mod docker;
 mod dockers;
@@ -14,6 +15,7 @@ mod iptables;
 mod killed;
 mod lab;
 mod layers;
+mod never_crashes;
 mod packets;
 mod plans;
 mod policies;
