@@ -189,6 +189,14 @@ pub fn be64(payload: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(payload.try_into().ok()?))
 }
 
+/// A string that ends with its only NUL, as the kernel writes them; `None` if it does not, or is not
+/// UTF-8.
+#[inline]
+pub fn terminated(payload: &[u8]) -> Option<&str> {
+    let (0, text) = payload.split_last()? else { return None };
+    std::str::from_utf8(text).ok().filter(|text| !text.contains('\0'))
+}
+
 /// A string up to its first NUL; `None` if it is not UTF-8.
 #[inline]
 pub fn string(payload: &[u8]) -> Option<&str> {

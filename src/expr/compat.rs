@@ -24,7 +24,7 @@ impl<'a> Xt<'a> {
     pub(super) fn read(data: &'a [u8]) -> Option<Self> {
         let t = attr::table::<4>(data).ok()?;
         Some(Self {
-            name: attr::string(t[NFTA_MATCH_NAME as usize]?)?,
+            name: attr::terminated(t[NFTA_MATCH_NAME as usize]?)?,
             revision: attr::be32(t[NFTA_MATCH_REV as usize]?)?,
             info: t[NFTA_MATCH_INFO as usize]?,
         })

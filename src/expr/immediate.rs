@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Hex, write_value};
+use super::{Hex, optional, write_value};
 use crate::{
     attr::{self, Writer},
     uapi::*,
@@ -83,7 +83,7 @@ impl<'a> Verdict<'a> {
     /// Reads the content of an `NFTA_DATA_VERDICT`.
     pub fn read(nest: &'a [u8]) -> Option<Self> {
         let verdict = attr::table::<3>(nest).ok()?;
-        let chain = verdict[NFTA_VERDICT_CHAIN as usize].and_then(attr::string);
+        let chain = optional(verdict[NFTA_VERDICT_CHAIN as usize], attr::terminated)?;
         Some(match (attr::be32(verdict[NFTA_VERDICT_CODE as usize]?)? as i32, chain) {
             (NF_ACCEPT, None) => Self::Accept,
             (NF_DROP, None) => Self::Drop,

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::optional;
 use crate::{
     attr::{self, Writer},
     uapi::*,
@@ -27,15 +28,11 @@ impl<'a> Log<'a> {
     pub(super) fn read(data: &'a [u8]) -> Option<Self> {
         let t = attr::table::<5>(data).ok()?;
         let be16 = |payload: &[u8]| Some(u16::from_be_bytes(payload.try_into().ok()?));
-        let prefix = match t[NFTA_LOG_PREFIX as usize] {
-            Some(text) => Some(attr::string(text)?),
-            None => None,
-        };
         Some(Self {
             group: be16(t[NFTA_LOG_GROUP as usize]?)?,
-            prefix,
-            snaplen: t[NFTA_LOG_SNAPLEN as usize].and_then(attr::be32),
-            qthreshold: t[NFTA_LOG_QTHRESHOLD as usize].and_then(be16),
+            prefix: optional(t[NFTA_LOG_PREFIX as usize], attr::terminated)?,
+            snaplen: optional(t[NFTA_LOG_SNAPLEN as usize], attr::be32)?,
+            qthreshold: optional(t[NFTA_LOG_QTHRESHOLD as usize], be16)?,
         })
     }
 

@@ -72,7 +72,8 @@ impl<'a> Expr<'a> {
     /// Reads the content of one `NFTA_LIST_ELEM`.
     ///
     /// # Errors
-    /// [`Malformed`] where it has no name. Attributes that we don't know make it [`Unknown`].
+    /// [`Malformed`] where it has no name, or one without a NUL at its end. Attributes that we don't
+    /// know make it [`Unknown`].
     #[inline]
     pub fn read(element: &'a [u8]) -> Result<Self, Malformed> {
         let mut name = None;
@@ -87,7 +88,7 @@ impl<'a> Expr<'a> {
         let name = name.ok_or(Malformed)?;
         match Self::read_known(name, data) {
             Some(expr) => Ok(expr),
-            None => Ok(Self::Unknown(Unknown { name: attr::string(name).ok_or(Malformed)?, data })),
+            None => Ok(Self::Unknown(Unknown { name: attr::terminated(name).ok_or(Malformed)?, data })),
         }
     }
 
@@ -131,6 +132,9 @@ impl<'a> Expr<'a> {
     pub fn write(&self, w: &mut Writer<'_>) {
         w.nest(NFTA_LIST_ELEM, |w| {
             w.string(NFTA_EXPR_NAME, self.name());
+            if let Self::Unknown(unknown) = self {
+                return w.bytes(NFTA_EXPR_DATA, unknown.data);
+            }
             w.nest(NFTA_EXPR_DATA, |w| match self {
                 Self::Payload(e) => e.write(w),
                 Self::Meta(e) => e.write(w),
@@ -143,7 +147,7 @@ impl<'a> Expr<'a> {
                 Self::Limit(e) => e.write(w),
                 Self::Log(e) => e.write(w),
                 Self::Match(e) | Self::Target(e) => e.write(w),
-                Self::Unknown(e) => e.write(w),
+                Self::Unknown(_) => {}
             });
         });
     }
@@ -204,6 +208,11 @@ impl fmt::Display for Hex<'_> {
 /// `NFTA_DATA_VALUE` inside of an attribute.
 fn read_value(nest: &[u8]) -> Option<&[u8]> {
     attr::table::<2>(nest).ok()?[NFTA_DATA_VALUE as usize]
+}
+
+/// What may be missing, but not be anything else; the outer `None` is that.
+fn optional<'a, T>(payload: Option<&'a [u8]>, read: impl FnOnce(&'a [u8]) -> Option<T>) -> Option<Option<T>> {
+    payload.map_or(Some(None), |payload| read(payload).map(Some))
 }
 
 fn write_value(w: &mut Writer<'_>, kind: u16, value: &[u8]) {

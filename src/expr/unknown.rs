@@ -1,7 +1,6 @@
 use std::fmt;
 
 use super::Hex;
-use crate::attr::{Attrs, Writer};
 
 /// An expression that we don't read, as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,14 +9,6 @@ pub struct Unknown<'a> {
     pub name: &'a str,
     /// The content of `NFTA_EXPR_DATA`.
     pub data: &'a [u8],
-}
-
-impl Unknown<'_> {
-    pub(super) fn write(&self, w: &mut Writer<'_>) {
-        for attr in Attrs::new(self.data).flatten() {
-            w.bytes(attr.kind, attr.payload);
-        }
-    }
 }
 
 impl fmt::Display for Unknown<'_> {
