@@ -135,8 +135,8 @@ fn linearize_address(test: &Test<Address>, offset_v4: u32, offset_v6: u32, out: 
 fn read_address(condition: &Condition<'_>, family: Family) -> Option<Test<Address>> {
     let Operand::Value(op @ (CmpOp::Eq | CmpOp::Neq), value) = condition.operand else { return None };
     let (addr, mask) = match condition.mask {
-        Some(mask) => (wide(value), wide(mask)),
-        None => (wide(value), wide(&[0xff; 16][..value.len()])),
+        Some(mask) => (wide(value)?, wide(mask)?),
+        None => (wide(value)?, wide([0xff; 16].get(..value.len())?)?),
     };
     let Field::Payload { len, .. } = condition.field else { return None };
     if value.len() != len as usize || condition.mask.is_some_and(|mask| mask.len() != value.len()) || addr & !mask != 0 {
@@ -149,11 +149,11 @@ fn read_address(condition: &Condition<'_>, family: Family) -> Option<Test<Addres
     Some(Test { negated: op == CmpOp::Neq, value })
 }
 
-/// The bytes at the high end of 128 bits.
-fn wide(bytes: &[u8]) -> u128 {
+/// The bytes at the high end of 128 bits, if they are not more.
+fn wide(bytes: &[u8]) -> Option<u128> {
     let mut all = [0; 16];
-    all[..bytes.len()].copy_from_slice(bytes);
-    u128::from_be_bytes(all)
+    all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(u128::from_be_bytes(all))
 }
 
 fn linearize_interface(test: &Test<Interface>, key: u32, out: &mut Linearizer<'_, '_>) {
