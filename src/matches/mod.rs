@@ -57,7 +57,7 @@ macro_rules! match_extensions {
 
             /// Reads the match that begins here, if one does.
             pub fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
-                $({
+                $(if $name::FAMILIES.contains(&cursor.family()) {
                     let mut own = cursor.clone();
                     if let Some(one) = $name::delinearize(&mut own) {
                         *cursor = own;

@@ -73,7 +73,7 @@ macro_rules! target_extensions {
                     cursor.advance();
                     return Self::from_verdict(verdict);
                 }
-                $({
+                $(if $name::FAMILIES.contains(&cursor.family()) {
                     let mut own = cursor.clone();
                     if let Some(one) = $name::delinearize(&mut own) {
                         *cursor = own;
