@@ -99,7 +99,10 @@ impl Extension for Connmark {
         let action = action.ok_or_else(|| args.error(format!("needs {ACTIONS}")))?;
         let masks = [&mask, &nfmask, &ctmask];
         let shift = match shift {
-            Some(given) => Shift { right: given.name() == "right-shift-mark", bits: number(&given.values[0], 32)? as u8 },
+            Some(given) => match number(&given.values[0], 32)? as u8 {
+                0 => Shift::default(),
+                bits => Shift { right: given.name() == "right-shift-mark", bits },
+            },
             None => Shift::default(),
         };
         Ok(Self { action: parse_action(&action, masks)?, shift })
