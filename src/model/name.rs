@@ -16,8 +16,8 @@ pub enum InvalidName {
     /// More than iptables takes.
     #[error("a chain's name has 28 characters at most")]
     TooLong,
-    /// `-`, `!` at the beginning, or white space or a control character anywhere.
-    #[error("a chain's name has no white space and doesn't begin with `-`, `!` or `:`")]
+    /// `-`, `!`, `:` at the beginning; white space, a control character, a quote or a backslash anywhere.
+    #[error("a chain's name has no white space, quotes or backslashes, and doesn't begin with `-`, `!` or `:`")]
     Character,
     /// The name of a verdict, which a jump could not be told from.
     #[error("this is the name of a target, not of a chain")]
@@ -46,7 +46,7 @@ impl ChainName {
     /// # Errors
     /// [`InvalidName`] says which rule it breaks.
     pub fn for_iptables(text: &str) -> Result<Self, InvalidName> {
-        let bad = |c: char| c.is_whitespace() || c.is_control();
+        let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '\\');
         match text {
             "" => Err(InvalidName::Empty),
             _ if text.len() > Self::IPTABLES_MAX => Err(InvalidName::TooLong),
@@ -112,6 +112,7 @@ mod tests {
             ("", Err(InvalidName::Empty)),
             ("-A", Err(InvalidName::Character)),
             ("a b", Err(InvalidName::Character)),
+            ("it's", Err(InvalidName::Character)),
             ("DROP", Err(InvalidName::Target)),
             ("x23456789012345678901234567x", Ok(())),
             ("x234567890123456789012345678x", Err(InvalidName::TooLong)),

@@ -4,7 +4,7 @@ use super::{
     Base, Parsed, Rule, Spans,
     options::{Instance, PendingTarget},
     tokens::{Token, Tokens},
-    unknown::{is_target, unknown_match, unusable_target},
+    unknown::{unknown_match, unusable_target},
 };
 use crate::{
     extension::Listed,
@@ -267,7 +267,7 @@ impl<'a> Parser<'a> {
             ("DROP", _) => PendingTarget::Verdict(Target::Drop, span),
             ("RETURN", _) => PendingTarget::Verdict(Target::Return, span),
             (_, Some(extension)) => PendingTarget::Extension(Instance { extension, given: Vec::new(), name: span.clone(), span }),
-            (name, None) if is_target(name) => return Err(unusable_target(&word, self.family)),
+            (name, None) if targets::is_target(name) => return Err(unusable_target(&word, self.family)),
             (name, None) => {
                 let chain = ChainName::for_iptables(name).map_err(|error| word.error(error.to_string()))?;
                 PendingTarget::Verdict(Target::Jump(chain), span)

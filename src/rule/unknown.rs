@@ -18,11 +18,6 @@ pub(super) fn unknown_match(word: &Word<'_>, family: Family) -> SyntaxError {
     }
 }
 
-/// Is it a target of iptables, in whatever table or family? Then it is never a chain to jump to.
-pub(super) fn is_target(name: &str) -> bool {
-    targets::elsewhere(name).is_some() || targets::ALL.iter().any(|one| one.name == name)
-}
-
 /// Why a target can't stand here: the other family has it, or another table.
 pub(super) fn unusable_target(word: &Word<'_>, family: Family) -> SyntaxError {
     let name = word.text.as_ref();

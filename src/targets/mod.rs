@@ -150,14 +150,21 @@ target_extensions! {
     trace::Trace,
 }
 
+/// Is it a target of iptables, in whatever table or family? Then it is never a chain to jump to.
+pub fn is_target(name: &str) -> bool {
+    elsewhere(name).is_some() || ALL.iter().any(|one| one.name == name)
+}
+
 impl Target {
     fn from_verdict(verdict: Verdict<'_>) -> Option<Self> {
         Some(match verdict {
             Verdict::Accept => Self::Accept,
             Verdict::Drop => Self::Drop,
             Verdict::Return => Self::Return,
-            Verdict::Jump(chain) => Self::Jump(ChainName::from_kernel(chain).ok()?),
-            Verdict::Goto(chain) => Self::Goto(ChainName::from_kernel(chain).ok()?),
+            // What `-j` would take for something else is no rule of iptables.
+            Verdict::Jump(chain) if is_target(chain) => return None,
+            Verdict::Jump(chain) => Self::Jump(ChainName::for_iptables(chain).ok()?),
+            Verdict::Goto(chain) => Self::Goto(ChainName::for_iptables(chain).ok()?),
             Verdict::Continue => return None,
         })
     }
