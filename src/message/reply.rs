@@ -29,7 +29,7 @@ impl<'a> Message<'a> {
 
     /// For `NLMSG_ERROR` and `NLMSG_DONE`: the errno, 0 for success.
     pub fn errno(&self) -> i32 {
-        self.payload.first_chunk().map_or(0, |code| -i32::from_ne_bytes(*code))
+        self.payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code).saturating_neg())
     }
 
     /// For `NLMSG_ERROR`: what was refused.
