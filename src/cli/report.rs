@@ -277,7 +277,7 @@ fn spans(line: &str, family: Family) -> Option<Spans> {
     split(line, &mut words).ok()?;
     let begin = super::words::rule_begins(&words)?;
     let other = if family == Family::Ip { Family::Ip6 } else { Family::Ip };
-    [family, other].into_iter().find_map(|family| Some(Parser::parse(&words[begin..], family).ok()?.spans))
+    [family, other].into_iter().find_map(|family| Some(Parser::parse(words.get(begin..)?, family).ok()?.spans))
 }
 
 /// `label  line`, and under the span the carets and the message.
