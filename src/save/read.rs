@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::{Saved, SavedChain, SavedRule};
 use crate::{
     model::{ChainName, Counters, Family},
@@ -31,6 +33,7 @@ pub fn read(text: &str, only: Option<Family>, counters: bool) -> Result<Vec<Save
         counters,
         filter: None,
         saved: Vec::new(),
+        places: HashMap::new(),
         words: Vec::new(),
         last: 0,
         errors: Vec::new(),
@@ -61,6 +64,8 @@ struct Reader<'a> {
     /// Inside of a table: is it `filter`?
     filter: Option<bool>,
     saved: Vec<Saved>,
+    /// Where a chain stands among those of its family, or among those passed over.
+    places: HashMap<(Family, ChainName), usize>,
     words: Vec<Word<'a>>,
     /// Where the chain of the line before stands: most lines are for the same one.
     last: usize,
@@ -121,13 +126,11 @@ impl<'a> Reader<'a> {
         let builtin = matches!(name, "INPUT" | "FORWARD" | "OUTPUT");
         let chain = if builtin { ChainName::from_kernel(name) } else { ChainName::for_iptables(name) };
         let chain = chain.map_err(|error| SyntaxError::new(span, error.to_string()))?;
-        let family = self.family;
-        let saved = self.saved(family);
-        if !chain.is_writable() {
-            saved.pass_over(chain, 0);
+        if chain.is_writable() {
+            let place = self.chain(self.family, chain);
+            self.saved(self.family).chains[place].declared = true;
         } else {
-            let index = saved.chain(&chain);
-            saved.chains[index].declared = true;
+            self.pass_over(self.family, chain, 0);
         }
         Ok(())
     }
@@ -180,17 +183,36 @@ impl<'a> Reader<'a> {
         }
         let name = ChainName::from_kernel(&chain.text).map_err(|error| chain.error(error.to_string()))?;
         if !name.is_writable() {
-            self.saved(family).pass_over(name, 1);
+            self.pass_over(family, name, 1);
             return Ok(());
         }
         let name = ChainName::for_iptables(&chain.text).map_err(|error| chain.error(error.to_string()))?;
         let (rules, own) = parse_rules(&mut tokens, family)?;
         let counters = counters.or(own).filter(|_| keep_counters).unwrap_or_default();
-        let saved = self.saved(family);
-        let index = saved.chain(&name);
-        saved.chains[index].rules.extend(rules.into_iter().map(|rule| SavedRule { rule, counters, line }));
+        let index = self.chain(family, name);
+        self.saved(family).chains[index].rules.extend(rules.into_iter().map(|rule| SavedRule { rule, counters, line }));
         self.last = index;
         Ok(())
+    }
+
+    /// The place of a chain that may be written; it is added if it is new.
+    fn chain(&mut self, family: Family, name: ChainName) -> usize {
+        let next = self.saved(family).chains.len();
+        let place = *self.places.entry((family, name.clone())).or_insert(next);
+        if place == next {
+            self.saved(family).chains.push(SavedChain { name, declared: false, rules: Vec::new() });
+        }
+        place
+    }
+
+    /// Counts rules of a chain that is not ours.
+    fn pass_over(&mut self, family: Family, name: ChainName, rules: usize) {
+        let next = self.saved(family).passed_over.len();
+        let place = *self.places.entry((family, name.clone())).or_insert(next);
+        match self.saved(family).passed_over.get_mut(place) {
+            Some((_, count)) => *count += rules,
+            None => self.saved(family).passed_over.push((name, rules)),
+        }
     }
 
     /// The chain of the line before, if it is this one.
@@ -198,22 +220,6 @@ impl<'a> Reader<'a> {
         let last = self.last;
         let saved = self.saved.iter_mut().find(|saved| saved.family == family)?;
         saved.chains.get_mut(last).filter(|chain| chain.name.as_str() == name)
-    }
-}
-
-impl Saved {
-    fn chain(&mut self, name: &ChainName) -> usize {
-        self.chains.iter().position(|chain| chain.name == *name).unwrap_or_else(|| {
-            self.chains.push(SavedChain { name: name.clone(), declared: false, rules: Vec::new() });
-            self.chains.len() - 1
-        })
-    }
-
-    fn pass_over(&mut self, name: ChainName, rules: usize) {
-        match self.passed_over.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += rules,
-            None => self.passed_over.push((name, rules)),
-        }
     }
 }
 
