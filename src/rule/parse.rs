@@ -14,6 +14,14 @@ use crate::{
     targets::{self, Target},
 };
 
+/// Every match is one expression at least, of which a rule has so many: `NFT_RULE_MAXEXPRS` in
+/// `net/netfilter/nf_tables_api.c`.
+const MATCHES: usize = 128;
+
+/// So many rules may come of one line with a list for `-s` and one for `-d`: a short line could fill
+/// all memory.
+const RULES: usize = 4096;
+
 /// Takes a rule's options one by one; what is not one of them is its caller's business.
 #[derive(Debug)]
 pub struct Parser<'a> {
@@ -211,6 +219,11 @@ impl<'a> Parser<'a> {
             }
             list.push(test);
         }
+        let (sources, destinations) = (self.sources.len(), self.destinations.len());
+        if sources > 1 && destinations > 1 && sources.saturating_mul(destinations) > RULES {
+            let error = word.error(format!("{sources} sources with {destinations} destinations are more than {RULES} rules"));
+            return Err(error.hint("put one of the lists into an ipset, and match it with `-m set`"));
+        }
         Ok(())
     }
 
@@ -252,6 +265,9 @@ impl<'a> Parser<'a> {
     fn load_match(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
         self.no_negation(&span, "`-m`")?;
         let word = tokens.value("the name of a match")?;
+        if self.matches.len() == MATCHES {
+            return Err(word.error(format!("a rule has {MATCHES} matches at most")));
+        }
         let extension = Listed::find(matches::ALL, &word.text, self.family).ok_or_else(|| unknown_match(&word, self.family))?;
         let span = span.start..word.span.end;
         self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span });
