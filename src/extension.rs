@@ -170,13 +170,14 @@ pub struct Linearizer<'w, 'b> {
     context: Context<'w>,
     protocol: Option<Test<Protocol>>,
     count: usize,
+    ports: bool,
     missing_set: Option<String>,
 }
 
 impl<'w, 'b> Linearizer<'w, 'b> {
     /// Appends to `writer` the expressions of a rule with that `-p`.
     pub fn new(writer: &'w mut Writer<'b>, context: Context<'w>, protocol: Option<Test<Protocol>>) -> Self {
-        Self { writer, context, protocol, count: 0, missing_set: None }
+        Self { writer, context, protocol, count: 0, ports: false, missing_set: None }
     }
 
     /// How to write.
@@ -197,6 +198,14 @@ impl<'w, 'b> Linearizer<'w, 'b> {
     /// The number of expressions written so far.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Is this the first match of the rule that would write native tests of ports or TCP flags?
+    ///
+    /// iptables reads all of those as one match, and forgets a port that comes twice; so a second
+    /// match (`-m tcp --dport 80:90 -m tcp ! --dport 85`) is written as xt.
+    pub fn first_ports(&mut self) -> bool {
+        !std::mem::replace(&mut self.ports, true)
     }
 
     /// The first set asked for that does not exist; the expressions are then of no use.

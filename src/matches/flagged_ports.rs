@@ -47,8 +47,7 @@ pub fn from_xt([a, b, c, d, e, f, g, h]: [u8; 8], flags: u16, invflags: u16) -> 
         (flags & bit != 0).then_some(Test { negated: invflags & bit != 0, value })
     };
     let ports = Ports { source: test([e, f], [g, h], SOURCE), destination: test([a, b], [c, d], DESTINATION) };
-    let forward = |test: Option<Test<(u16, u16)>>| test.is_none_or(|test| test.value.0 <= test.value.1);
-    (forward(ports.source) && forward(ports.destination)).then_some(ports)
+    ports.run_forward().then_some(ports)
 }
 
 /// Prints what `iptables -n -L` does, with a blank before each.

@@ -24,6 +24,8 @@ mod time_parts;
 mod tracking;
 mod words;
 
+pub use ports::xt_upwards;
+
 use crate::{
     extension::{Cursor, Extension, Linearizer, Listed, Refused},
     syntax::Args,

@@ -25,25 +25,51 @@ pub struct Ports {
     pub destination: Option<Test<PortRange>>,
 }
 
-/// The range behind an option, `None` if that is every port.
-///
-/// `! 0:1024` becomes `1025:65535`, as which iptables reads it back: with the words as typed, its own
-/// `-C` and `-D` don't find its own rule.
+/// The range behind an option, `None` if that is every port; `! 0:1024` becomes `1025:65535`.
 ///
 /// # Errors
 /// At the word.
 pub fn parse(given: &Given<'_>) -> Result<Option<Test<PortRange>>, SyntaxError> {
     let value = port_range(&given.values[0])?;
-    if let (true, (0, high @ 0..=0xfffe)) = (given.negated && value.1 != 0, value) {
-        return Ok(Some(Test::is((high + 1, u16::MAX))));
+    Ok((given.negated || value != ANY).then_some(upwards(Test { negated: given.negated, value })))
+}
+
+/// `1025:65535` for `! 0:1024`, as which iptables reads that back: with the words as typed, its own
+/// `-C` and `-D` don't find its own rule.
+fn upwards(test: Test<PortRange>) -> Test<PortRange> {
+    match test {
+        Test { negated: true, value: (0, high @ 1..=0xfffe) } => Test::is((high + 1, u16::MAX)),
+        other => other,
     }
-    Ok((given.negated || value != ANY).then_some(Test { negated: given.negated, value }))
+}
+
+/// `struct xt_tcp` or `struct xt_udp`, its `invflags` at that place, with [`upwards`] ranges: what
+/// iptables up to 1.8.7 writes for `! 0:1024` and what we do is then the same.
+pub fn xt_upwards(mut info: [u8; 16], invflags: usize) -> [u8; 16] {
+    let Some((bytes, _)) = info.split_first_chunk() else { return info };
+    if let Some(ports) = Ports::from_xt(*bytes, info[invflags]) {
+        let (bytes, bits) = ports.to_xt();
+        info[..8].copy_from_slice(&bytes);
+        info[invflags] = info[invflags] & !3 | bits;
+    }
+    info
 }
 
 impl Ports {
     /// Neither is tested.
     pub fn is_empty(&self) -> bool {
         self.source.is_none() && self.destination.is_none()
+    }
+
+    /// Does no range run backwards?
+    pub fn run_forward(&self) -> bool {
+        [self.source, self.destination].into_iter().flatten().all(|Test { value: (low, high), .. }| low <= high)
+    }
+
+    /// Are these tests as [`parse`] makes them?
+    fn are_as_parsed(&self) -> bool {
+        let is = |test: Test<PortRange>| upwards(test) == test && (test.negated || test.value != ANY);
+        self.run_forward() && [self.source, self.destination].into_iter().flatten().all(is)
     }
 
     /// Takes in `other`'s tests where there are none.
@@ -87,7 +113,7 @@ impl Ports {
 
     /// Reads a native test of ports, if one is here and does not clash with what was read before.
     pub fn take(&mut self, cursor: &mut Cursor<'_, '_>) -> bool {
-        cursor.take_condition(|condition| read_native(condition).filter(|read| self.merge(read))).is_some()
+        cursor.take_condition(|condition| read_native(condition).filter(|read| read.are_as_parsed() && self.merge(read))).is_some()
     }
 
     /// How `struct xt_tcp` and `struct xt_udp` begin (`spts[2]`, `dpts[2]`), and their `invflags`.
@@ -102,13 +128,14 @@ impl Ports {
         (bytes, u8::from(source.negated) | u8::from(destination.negated) << 1)
     }
 
-    /// From those; other bits of `invflags` are not looked at.
-    pub fn from_xt([a, b, c, d, e, f, g, h]: [u8; 8], invflags: u8) -> Self {
+    /// From those, other bits of `invflags` not looked at; `None` if a range runs backwards.
+    pub fn from_xt([a, b, c, d, e, f, g, h]: [u8; 8], invflags: u8) -> Option<Self> {
         let test = |low, high, bit| {
             let (negated, value) = (invflags & bit != 0, (u16::from_ne_bytes(low), u16::from_ne_bytes(high)));
-            (negated || value != ANY).then_some(Test { negated, value })
+            (negated || value != ANY).then_some(upwards(Test { negated, value }))
         };
-        Self { source: test([a, b], [c, d], 1), destination: test([e, f], [g, h], 2) }
+        let ports = Self { source: test([a, b], [c, d], 1), destination: test([e, f], [g, h], 2) };
+        ports.run_forward().then_some(ports)
     }
 
     /// Does some test say that no port is right, so that only the xt extension writes it in every

@@ -78,8 +78,7 @@ impl Extension for Tcp {
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {
-        let nothing = self.ports.is_empty() && self.flags.is_none();
-        if !out.dialect().native() || nothing || self.option.is_some() || self.ports.never(out.dialect()) {
+        if !out.dialect().native() || !self.is_native() || self.ports.never(out.dialect()) || !out.first_ports() {
             return out.xt_match(Self::NAME, 0, &self.to_xt());
         }
         if let Some(Test { negated, value: (mask, set) }) = self.flags {
@@ -124,8 +123,8 @@ impl Extension for Tcp {
     }
 
     fn merge(&mut self, other: &Self) -> bool {
-        let clash = (self.flags.is_some() && other.flags.is_some()) || self.option.is_some() || other.option.is_some();
-        if clash || !self.ports.merge(&other.ports) {
+        let clash = self.flags.is_some() && other.flags.is_some();
+        if clash || !self.is_native() || !other.is_native() || !self.ports.merge(&other.ports) {
             return false;
         }
         self.flags = self.flags.or(other.flags);
@@ -134,34 +133,43 @@ impl Extension for Tcp {
 }
 
 impl Tcp {
+    /// Where they are in the struct.
+    pub const INVFLAGS: usize = 11;
+
+    /// Is it written as native tests, where the dialect has them?
+    fn is_native(&self) -> bool {
+        (!self.ports.is_empty() || self.flags.is_some()) && self.option.is_none()
+    }
+
     fn to_xt(&self) -> [u8; 16] {
         // struct xt_tcp: spts[2], dpts[2], option, flg_mask, flg_cmp, invflags
         let mut info = [0; 16];
         let (ports, invflags) = self.ports.to_xt();
         info[..8].copy_from_slice(&ports);
-        info[11] = invflags;
+        info[Self::INVFLAGS] = invflags;
         let negated = |test: bool, bit: u8| if test { bit } else { 0 };
         if let Some(option) = self.option {
             info[8] = option.value;
-            info[11] |= negated(option.negated, 8);
+            info[Self::INVFLAGS] |= negated(option.negated, 8);
         }
         if let Some(flags) = self.flags {
             (info[9], info[10]) = flags.value;
-            info[11] |= negated(flags.negated, 4);
+            info[Self::INVFLAGS] |= negated(flags.negated, 4);
         }
         info
     }
 
     fn from_xt(info: &[u8; 16]) -> Option<Self> {
         let (ports, _) = info.split_first_chunk()?;
-        let inverted = |bit| info[11] & bit != 0;
+        let inverted = |bit| info[Self::INVFLAGS] & bit != 0;
         let tcp = Self {
-            ports: Ports::from_xt(*ports, info[11]),
+            ports: Ports::from_xt(*ports, info[Self::INVFLAGS])?,
             flags: (info[9] != 0 || inverted(4)).then_some(Test { negated: inverted(4), value: (info[9], info[10]) }),
             option: (info[8] != 0 || inverted(8)).then_some(Test { negated: inverted(8), value: info[8] }),
         };
         let flags = tcp.flags.is_none_or(|test| (test.value.0 | test.value.1) & !ALL == 0 && test.value.0 != 0);
-        (flags && tcp.to_xt() == *info).then_some(tcp)
+        let option = tcp.option.is_none_or(|test| test.value != 0);
+        (flags && option && tcp.to_xt() == ports::xt_upwards(*info, Self::INVFLAGS)).then_some(tcp)
     }
 }
 

@@ -49,7 +49,7 @@ impl Extension for Udp {
     }
 
     fn linearize(&self, out: &mut Linearizer<'_, '_>) {
-        if !out.dialect().native() || self.ports.is_empty() || self.ports.never(out.dialect()) {
+        if !out.dialect().native() || self.ports.is_empty() || self.ports.never(out.dialect()) || !out.first_ports() {
             return out.xt_match(Self::NAME, 0, &self.to_xt());
         }
         self.ports.linearize(out);
@@ -73,24 +73,28 @@ impl Extension for Udp {
     }
 
     fn merge(&mut self, other: &Self) -> bool {
-        self.ports.merge(&other.ports)
+        // Without ports it is no native test.
+        !self.ports.is_empty() && !other.ports.is_empty() && self.ports.merge(&other.ports)
     }
 }
 
 impl Udp {
+    /// Where they are in the struct.
+    pub const INVFLAGS: usize = 8;
+
     fn to_xt(self) -> [u8; 16] {
         // struct xt_udp: spts[2], dpts[2], invflags
         let mut info = [0; 16];
         let (ports, invflags) = self.ports.to_xt();
         info[..8].copy_from_slice(&ports);
-        info[8] = invflags;
+        info[Self::INVFLAGS] = invflags;
         info
     }
 
     fn from_xt(info: &[u8; 16]) -> Option<Self> {
         let (ports, _) = info.split_first_chunk()?;
-        let udp = Self { ports: Ports::from_xt(*ports, info[8]) };
-        (udp.to_xt() == *info).then_some(udp)
+        let udp = Self { ports: Ports::from_xt(*ports, info[Self::INVFLAGS])? };
+        (udp.to_xt() == ports::xt_upwards(*info, Self::INVFLAGS)).then_some(udp)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use memchr::memmem::Finder;
 
-use super::{BaseOption, Rule, normal::normalize};
+use super::{BaseOption, Parser, Rule, normal::normalize};
 use crate::{
     attr::{self, Writer},
     expr::{self, Counter, Expr, Field, Item},
     extension::{Context, Cursor, Linearizer},
     matches::{Comment, Match},
-    model::{Address, Counters, Dialect, Test},
+    model::{Address, Counters, Dialect, Family, Test},
+    syntax::split,
     targets::Target,
     uapi::{NFT_META_IIFNAME, NFT_META_OIFNAME},
 };
@@ -152,7 +153,7 @@ impl Reader {
         let known = expr::read_all(list, &mut exprs).is_ok() && expr::fold(&exprs, &mut items);
         let counters = find_counters(&exprs);
         let rule = if known { delinearize(&items, context) } else { None };
-        let rule = rule.filter(|rule| self.proves(rule, list, &items, counters, context));
+        let rule = rule.filter(|rule| self.proves(rule, list, &items, counters, context) && can_be_said(rule, context.family));
         self.exprs = recycle(exprs);
         self.items = recycle(items);
         match (rule, userdata.map_or(Ok(None), udata_comment)) {
@@ -184,6 +185,18 @@ impl Reader {
         self.likely = found.unwrap_or(self.likely);
         found.is_some()
     }
+}
+
+/// Is the rule's text read as the rule? A match that comes again may be taken for the one before, or
+/// for another with the same options; no other reading goes wrong so.
+fn can_be_said(rule: &Rule, family: Family) -> bool {
+    let again = |(index, one): (usize, &Match)| rule.matches[..index].iter().any(|before| before.name() == one.name());
+    if !rule.matches.iter().enumerate().any(again) {
+        return true;
+    }
+    let (text, mut words) = (rule.to_string(), Vec::new());
+    let parsed = split(&text, &mut words).and_then(|()| Parser::parse(&words, family));
+    parsed.is_ok_and(|parsed| parsed.rules == [rule.clone()])
 }
 
 /// The same buffer for another lifetime: collecting from its own emptied iterator reuses it.

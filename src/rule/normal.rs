@@ -1,7 +1,8 @@
 //! When two rules do the same, though they are written otherwise.
 
 use crate::{
-    expr::{Base, CmpOp, Condition, Field, Item, Operand},
+    expr::{Base, CmpOp, Condition, Field, Item, Operand, Xt},
+    matches::{Tcp, Udp, xt_upwards},
     model::Family,
     uapi::{NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_OIFNAME},
 };
@@ -16,23 +17,26 @@ pub(super) enum Normal<'a> {
         low: u16,
         high: u16,
     },
+    /// `-m tcp` or `-m udp` as xt.
+    Xt(&'a str, [u8; 16]),
     Condition(Condition<'a>),
     Item(Item<'a>),
 }
 
 /// Two rules with equal normal forms do the same and are printed the same: no counters (at most one
 /// is read), no load that nothing uses, native tests between two others in one order, interfaces'
-/// names without padding, ports as ranges.
+/// names without padding, ports as ranges that are not negated where they need not be.
 pub(super) fn normalize<'a>(items: &[Item<'a>], family: Family) -> Vec<Normal<'a>> {
     let mut out = Vec::with_capacity(items.len());
     for item in items {
         match *item {
             Item::Counter(_) | Item::Stray(_) => {}
             Item::Condition(condition) => normalize_condition(condition, family, &mut out),
+            Item::Match(xt) => out.push(xt_ports(&xt).unwrap_or(Normal::Item(*item))),
             item => out.push(Normal::Item(item)),
         }
     }
-    for run in out.split_mut(|item| matches!(item, Normal::Item(_))) {
+    for run in out.split_mut(|item| matches!(item, Normal::Item(_) | Normal::Xt(..))) {
         run.sort_unstable_by(|a, b| match (a, b) {
             (Normal::Condition(a), Normal::Condition(b)) => a.cmp(b),
             (Normal::Port { offset: a, .. }, Normal::Port { offset: b, .. }) => a.cmp(b),
@@ -40,6 +44,15 @@ pub(super) fn normalize<'a>(items: &[Item<'a>], family: Family) -> Vec<Normal<'a
         });
     }
     out
+}
+
+fn xt_ports<'a>(xt: &Xt<'a>) -> Option<Normal<'a>> {
+    let invflags = match xt.name {
+        "tcp" => Tcp::INVFLAGS,
+        "udp" => Udp::INVFLAGS,
+        _ => return None,
+    };
+    Some(Normal::Xt(xt.name, xt_upwards(*xt.info(xt.name, 0)?, invflags)))
 }
 
 fn normalize_condition<'a>(mut condition: Condition<'a>, family: Family, out: &mut Vec<Normal<'a>>) {
