@@ -83,10 +83,14 @@ const ENDS_WORD: [bool; 256] = {
 /// takes the next character as it is.
 ///
 /// # Errors
-/// A quote that isn't closed, a backslash at the end.
+/// A quote that isn't closed, a backslash at the end; a NUL, at which iptables would take the line to
+/// end.
 pub fn split<'a>(line: &'a str, words: &mut Vec<Word<'a>>) -> Result<(), SyntaxError> {
     words.clear();
     let bytes = line.as_bytes();
+    if let Some(at) = memchr::memchr(0, bytes) {
+        return Err(SyntaxError::new(at..at + 1, "a NUL can't stand in a line"));
+    }
     let mut at = 0;
     while at < bytes.len() {
         if bytes[at].is_ascii_whitespace() {
@@ -151,6 +155,12 @@ mod tests {
             assert_eq!(words(&readable(word)), [word]);
             assert_eq!(words(&Line::from_words([word, "x"]).text), [word, "x"]);
         }
+    }
+
+    #[test]
+    fn a_nul_has_a_place() {
+        let error = split("-j \0DROP", &mut Vec::new()).unwrap_err();
+        assert_eq!(error.span, 3..4);
     }
 
     #[test]
