@@ -19,5 +19,6 @@ mod never_crashes;
 mod packets;
 mod plans;
 mod policies;
+mod random;
 mod readme;
 mod support;
