@@ -27,9 +27,8 @@ fn combine(all: &[Rule], base: &Index, matches: &[Index], target: &Index) -> Rul
         let from = index.get(all);
         for one in from.matches.iter().filter(|_| fits(from)) {
             // Of native tests of ports nobody can tell which match they came from: two are read as one
-            // where that can be, else as the first with all that it can hold.
-            let merges =
-                |before: &Match| before.clone().merge(one) || (before.name() == one.name() && ["tcp", "udp"].contains(&one.name()));
+            // where that can be.
+            let merges = |before: &Match| before.clone().merge(one);
             if !rule.matches.iter().any(merges) && !confuses(&rule.matches, one) {
                 rule.matches.push(one.clone());
             }

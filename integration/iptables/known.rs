@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use dockgate::model::Family;
+use dockgate::{model::Family, rule::Rule};
 
 use super::Installed;
 use crate::support::call;
@@ -40,6 +40,17 @@ pub fn not_found(_installed: Installed, rule: &str) -> bool {
     // The other way round: of a whole address it has kept ones, and reads zeros from what it prints.
     let of_tuple = ["--hmark-src-prefix 32", "--hmark-dst-prefix 32"].into_iter().any(|part| rule.contains(part));
     of_none || of_tuple || (rule.contains("-m recent ") && rule.contains("--mask 255.255.255.255"))
+}
+
+/// What this iptables looks at of a rule when it deletes: of two rules for which this is the same, it
+/// takes the first, also where the words are those of the second. Of `-m helper` and `-m connlabel` it
+/// compares that they are there.
+pub fn looked_at(rule: &Rule) -> String {
+    let options = rule.matches.iter().map(|one| match one.name() {
+        name @ ("helper" | "connlabel") => name.to_owned(),
+        name => format!("{name} {one}"),
+    });
+    format!("{} {} {:?}", rule.base, options.collect::<Vec<_>>().join(" "), rule.target)
 }
 
 /// Rules that iptables makes and prints, and does not take in the words that it prints.

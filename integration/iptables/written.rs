@@ -1,5 +1,7 @@
 //! Ours to iptables.
 
+use std::collections::HashSet;
+
 use dockgate::{model::Family, rule::Rule};
 
 use super::{Installed, append, each, iptables, known, lines, printed, reset};
@@ -19,6 +21,8 @@ fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut
         let text = rule.to_string();
         !known::mistakes(installed, &text) && !known::not_forwarded(&text) && !known::not_read_back(&text)
     });
+    let mut looked_at = HashSet::new();
+    rules.retain(|rule| looked_at.insert(known::looked_at(rule)));
     let ours: Vec<String> = rules.iter().map(|rule| installed.protocol_names(rule.to_string())).collect();
     let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
     for dialect in [None].into_iter().chain(installed.reads().into_iter().map(Some)) {
