@@ -118,6 +118,9 @@ impl Extension for Srh {
         let half = |at: usize| u16::from_ne_bytes([info[at], info[at + 1]]);
         let (flags, inverted, numbers) = (half(FLAGS_AT), half(FLAGS_AT + 2), (1 << NUMBERS.len()) - 1);
         let mut srh = Self { tested: flags & numbers, negated: inverted & numbers, ..Self::default() };
+        if srh.negated & !srh.tested != 0 {
+            return None;
+        }
         for (field, byte) in srh.fields.iter_mut().zip(info) {
             *field = (*byte).into();
         }
