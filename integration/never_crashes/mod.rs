@@ -228,7 +228,15 @@ fn is_refused(source: &Source<'_>, rule: &Rule) {
     let matches = (0..rule.matches.len()).map(Origin::Match);
     for origin in base.into_iter().chain(matches).chain([Origin::Counter, Origin::Target]) {
         let explained = Explained { reason: "the kernel does not take this".into(), hint: None };
-        let step = RefusedStep { step: Some(0), text: rule.to_string(), line: Some(0), origin: Some(origin), errno: 22, explained };
+        let step = RefusedStep {
+            step: Some(0),
+            text: rule.to_string(),
+            line: Some(0),
+            origin: Some(origin),
+            errno: 22,
+            nowhere: false,
+            explained,
+        };
         let text = Failure::apply(source, &ApplyError::Refused { refused: vec![step], steps: 1 }).to_string();
         assert!(text.contains("^ the kernel does not take this"), "{text}");
     }
