@@ -89,7 +89,7 @@ fn agree(a: &[Condition<'_>], b: &[Condition<'_>], family: Family) -> bool {
                 Operand::Value(_, value) => (value, value),
                 Operand::Range { from, to, .. } => (from, to),
             };
-            let chosen = if random(&mut seed) % 2 == 0 { from } else { to };
+            let chosen = if random(&mut seed).is_multiple_of(2) { from } else { to };
             let step = random(&mut seed) % 5;
             if let Some(field) = packet.field(condition.field).filter(|_| step < 4) {
                 let len = chosen.len().min(field.len());
