@@ -43,13 +43,14 @@ pub struct Change {
 /// What becomes of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
-    /// It is there and stays, with handle and counters.
+    /// It is there and stays, with its counters, and with its handle unless so much of the chain changes
+    /// that all of it is written anew ([`Step::Flush`]).
     Kept,
     /// It goes to another place in its chain, with its counters.
     Moved,
     /// It comes.
     Added,
-    /// It goes.
+    /// It goes; one that can't be read only with its whole chain.
     Removed,
     /// It can't be read, so it stays, though it is none of the policy's.
     Foreign,
@@ -68,11 +69,12 @@ impl Ours {
             .collect();
         // The dump has them by name; the first is the one that the jump leads to.
         chains.sort_by_key(|chain| chain.name.as_str() != ROOT);
-        if chains.iter().all(|chain| chain.rules.is_empty()) {
+        let jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry));
+        if chains.iter().all(|chain| chain.rules.is_empty()) && jump.as_ref().is_none_or(|jump| Identity::of(&jump.rule).is_none()) {
             // The place for a trial, where no policy stood before.
             return Self::default();
         }
-        Self { chains, jump: jumps(ruleset).first().and_then(|(_, entry)| saved(entry)) }
+        Self { chains, jump }
     }
 
     /// The policy that is on trial in a table, as it will be when it is confirmed.
@@ -158,13 +160,27 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
         compare(family, name, observed, &mut rules, changes);
         match observed.is_empty() {
             true => plan.steps.push(Step::Append { family, chain: name.clone(), rules }),
-            false => edit(family, name, observed, rules, |entry, _| entry.rule().is_none(), plan),
+            false => {
+                // A trial ends; with its gate out of the way, what becomes of the others is decided as `compare` does.
+                let (gates, others): (Vec<&Entry>, Vec<&Entry>) = observed.iter().partition(|entry| is_gate(entry));
+                plan.steps.extend(gates.iter().map(|gate| delete(family, name, gate)));
+                edit(family, name, &others, rules, |entry, _| entry.rule().is_none(), plan);
+            }
         }
     }
     lead(ruleset, desired.jump.as_ref(), plan, changes);
     let gone = |name: &ChainName| is_ours(name) && !wanted.contains(name);
     for chain in ruleset.chains.iter().filter(|chain| gone(&chain.name) && !is_trial(&chain.name)) {
-        compare(family, &chain.name, chain.rules(), &mut [], changes);
+        // All of them, also those that can't be read: they are nowhere without their chain.
+        let removed = |entry: &&Entry| !is_gate(entry);
+        let change = |entry: &Entry| Change {
+            family,
+            chain: chain.name.clone(),
+            kind: ChangeKind::Removed,
+            rule: entry.rule().cloned(),
+            line: None,
+        };
+        changes.extend(chain.rules().iter().filter(removed).map(change));
     }
     remove_chains(ruleset, gone, &mut plan.steps);
     Ok(())
@@ -205,7 +221,7 @@ pub fn end_trial(ruleset: &Ruleset, plan: &mut Plan) {
     plan.against.get_or_insert(ruleset.generation);
     if let Some(chain) = ruleset.chain(ROOT) {
         let gates = chain.rules().iter().filter(|entry| is_gate(entry));
-        plan.steps.extend(gates.map(|entry| Step::DeleteRule { family, chain: chain.name.clone(), handle: entry.handle }));
+        plan.steps.extend(gates.map(|entry| delete(family, &chain.name, entry)));
     }
     remove_chains(ruleset, is_trial, &mut plan.steps);
 }
@@ -232,7 +248,7 @@ fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &
     let right = |(number, entry): &(usize, &Entry)| jump.is_some_and(|jump| *number == 0 && entry.rule() == Some(&jump.rule));
     let stays = jumps.first().is_some_and(right);
     for (_, entry) in &jumps[usize::from(stays)..] {
-        plan.steps.push(Step::DeleteRule { family, chain: chain.clone(), handle: entry.handle });
+        plan.steps.push(delete(family, &chain, entry));
     }
     let same = |entry: &&(usize, &Entry)| jump.is_some_and(|jump| entry.1.rule() == Some(&jump.rule));
     let moved = jumps.iter().find(same);
@@ -249,9 +265,13 @@ fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &
             change(ChangeKind::Added, &jump.rule);
         }
         // A jump to the next policy goes on counting.
-        let counters = jumps.first().and_then(|(_, entry)| entry.counters).unwrap_or(jump.counters);
+        let counters = moved.or(jumps.first()).and_then(|(_, entry)| entry.counters).unwrap_or(jump.counters);
         plan.steps.push(first(family, chain.clone(), jump.rule.clone(), counters, None));
     }
+}
+
+fn delete(family: Family, chain: &ChainName, entry: &Entry) -> Step {
+    Step::DeleteRule { family, chain: chain.clone(), handle: entry.handle }
 }
 
 fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters, line: Option<usize>) -> Step {

@@ -43,7 +43,8 @@ pub fn restore(ruleset: &Ruleset, desired: Vec<SavedChain>, append: bool, plan: 
         if observed.is_empty() || (append && !declared) {
             plan.steps.push(Step::Append { family, chain: name, rules });
         } else {
-            edit(family, &name, observed, rules, |entry, rules| is_others(entry, rules, &known), plan);
+            let observed: Vec<&Entry> = observed.iter().collect();
+            edit(family, &name, &observed, rules, |entry, rules| is_others(entry, rules, &known), plan);
         }
     }
     Ok(())
@@ -72,12 +73,12 @@ fn is_others(entry: &Entry, desired: &[SavedRule], known: &[ChainName]) -> bool 
 pub(super) fn edit(
     family: Family,
     name: &ChainName,
-    observed: &[Entry],
+    observed: &[&Entry],
     desired: Vec<SavedRule>,
     keep: impl Fn(&Entry, &[SavedRule]) -> bool,
     plan: &mut Plan,
 ) {
-    let own: Vec<&Entry> = observed.iter().filter(|entry| !keep(entry, &desired)).collect();
+    let own: Vec<&Entry> = observed.iter().copied().filter(|entry| !keep(entry, &desired)).collect();
     let kept = unchanged(&own, &desired);
     let deletes = own.len() - kept.iter().flatten().count();
     let inserts = kept.iter().filter(|kept| kept.is_none()).count();
