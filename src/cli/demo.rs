@@ -1,10 +1,8 @@
 //! `dockgate demo`: the steps of [`crate::demo`], each with its commands run as if they were typed.
 
 use std::{
-    env,
     ffi::OsString,
     fmt::{self, Write as _},
-    io::{self, IsTerminal as _},
     time::Instant,
 };
 
@@ -13,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     ExitCode, Global, iptables,
+    look::Look,
     report::{self, Failure},
 };
 use crate::{
@@ -180,34 +179,6 @@ fn line(out: &mut String, step: &Step, result: &Tried, look: Look) -> fmt::Resul
         return writeln!(out, "{red}✗ NOT EXPECTED: should have been {}{red:#}", attempt.expected);
     }
     writeln!(out, "{}", format_args!("✓ {}", attempt.note).to_string().trim_end())
-}
-
-/// What the reader's end of standard output can show.
-#[derive(Debug, Clone, Copy)]
-struct Look {
-    colour: bool,
-    unicode: bool,
-}
-
-impl Look {
-    fn of_stdout() -> Self {
-        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let terminal = io::stdout().is_terminal() && set("TERM").is_none_or(|term| term != "dumb");
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_ascii_uppercase();
-        Self { colour: terminal && set("NO_COLOR").is_none(), unicode: locale.contains("UTF-8") || locale.contains("UTF8") }
-    }
-
-    fn style(self, style: Style) -> Style {
-        if self.colour { style } else { Style::new() }
-    }
-
-    /// The text in characters that the locale has.
-    fn text(self, text: &str) -> String {
-        match self.unicode {
-            true => text.to_owned(),
-            false => text.replace('→', "->").replace('✓', "ok").replace('✗', "!!").replace('…', "..."),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,53 +1,62 @@
 //! What a policy changes, in the policy's own terms.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt::{Display, Write as _},
+};
 
+use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
-use super::policy::Loaded;
+use super::{look::Look, policy::Loaded};
 use crate::{
-    compile::Origin,
+    compile::{Origin, is_ours},
     live::Outcome,
     matches::Match,
-    model::Family,
-    plan::ours::{Change, ChangeKind},
+    model::{DOCKER_USER, Family},
+    plan::{
+        Step,
+        ours::{Change, ChangeKind},
+    },
     policy::Policy,
+    targets::Target,
 };
+
+/// Is it done, or only said?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// It would be done.
+    Planned,
+    /// It was.
+    Done,
+    /// It was, for a time.
+    OnTrial,
+}
 
 /// What a group of rules is there for, in the order in which they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     /// A part of the policy.
     Of(Origin),
-    /// The jump in `DOCKER-USER`.
-    Jump,
     /// What is no part of it, by its comment.
     Gone(String),
+    /// The jump in `DOCKER-USER`.
+    Jump,
 }
 
 /// How many rules become what.
 #[derive(Debug, Default)]
-struct Counts {
-    kept: usize,
-    moved: usize,
-    added: usize,
-    removed: usize,
-    foreign: usize,
-}
+struct Counts([usize; 5]);
 
 impl Counts {
-    fn count(&mut self, kind: ChangeKind) {
-        *match kind {
-            ChangeKind::Kept => &mut self.kept,
-            ChangeKind::Moved => &mut self.moved,
-            ChangeKind::Added => &mut self.added,
-            ChangeKind::Removed => &mut self.removed,
-            ChangeKind::Foreign => &mut self.foreign,
-        } += 1;
+    fn of(&self, kind: ChangeKind) -> usize {
+        self.0[kind as usize]
     }
 
     fn sign(&self) -> char {
-        match (self.added, self.removed, self.moved, self.kept + self.foreign) {
+        let [kept, moved, added, removed, foreign] = self.0;
+        match (added, removed, moved, kept + foreign) {
             (0, 0, 0, _) => ' ',
             (_, 0, 0, 0) => '+',
             (0, _, 0, 0) => '-',
@@ -56,86 +65,179 @@ impl Counts {
         }
     }
 
-    fn text(&self) -> String {
-        let parts =
-            [(self.added, "added"), (self.removed, "removed"), (self.moved, "moved"), (self.kept, "kept"), (self.foreign, "foreign")];
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect::<Vec<_>>().join(", ")
+    /// `+2 -1 >3`
+    fn signed(&self, look: Look) -> String {
+        let kinds = [ChangeKind::Added, ChangeKind::Removed, ChangeKind::Moved];
+        let part = |kind: ChangeKind| {
+            let style = style(sign(kind), look);
+            (self.of(kind) > 0).then(|| format!("{style}{}{}{style:#}", sign(kind), self.of(kind)))
+        };
+        kinds.into_iter().filter_map(part).collect::<Vec<_>>().join(" ")
     }
-}
 
-/// For people. With `lines` every rule that changes, as iptables has it.
-pub fn text(loaded: &Loaded, outcome: &Outcome, lines: bool) -> String {
-    let mut all = Counts::default();
-    outcome.changes.iter().for_each(|change| all.count(change.kind));
-    let identity = &loaded.compiled.identity;
-    if outcome.plan.is_empty() {
-        let foreign = if all.foreign > 0 { format!(" and {} that can't be read", all.foreign) } else { String::new() };
-        return format!("policy {identity}: nothing to do, {} rules stand as they should{foreign}\n", all.kept);
-    }
-    let mut text = format!("policy {identity}: rules {}\n", all.text());
-    let mut groups: BTreeMap<Group, (Counts, Vec<&Change>)> = BTreeMap::new();
-    for change in &outcome.changes {
-        let (counts, changes) = groups.entry(group(loaded, change)).or_default();
-        counts.count(change.kind);
-        changes.push(change);
-    }
-    let titles: Vec<_> = groups.iter().map(|(group, entry)| (title(&loaded.read.policy, group), entry)).collect();
-    let shown = || titles.iter().filter(|(_, (counts, _))| counts.sign() != ' ');
-    let wide = shown().map(|((place, title), _)| place.chars().count() + title.chars().count()).max().unwrap_or(0).min(90);
-    for ((place, title), (counts, changes)) in shown() {
-        let gap = if place.is_empty() { "" } else { "  " };
-        let pad = wide.saturating_sub(place.chars().count() + title.chars().count()) + 2 - gap.len();
-        writeln!(text, "  {} {place}{gap}{title}{:pad$}  {}", counts.sign(), "", counts.text()).expect("a string takes everything");
-        if lines {
-            for change in changes.iter().filter(|change| change.kind != ChangeKind::Kept) {
-                line(&mut text, change);
-            }
+    /// `5 rules added, 1 moved, 20 kept`
+    fn words(&self, mood: Mood) -> String {
+        let words = match mood {
+            Mood::Planned => ["to add", "to remove", "to move", "stay", "can't be read and stay"],
+            Mood::Done | Mood::OnTrial => ["added", "removed", "moved", "kept", "can't be read and were kept"],
+        };
+        let kinds = [ChangeKind::Added, ChangeKind::Removed, ChangeKind::Moved, ChangeKind::Kept, ChangeKind::Foreign];
+        let mut parts: Vec<String> = Vec::new();
+        for (kind, word) in kinds.into_iter().zip(words).filter(|(kind, _)| self.of(*kind) > 0) {
+            let count = self.of(kind);
+            parts.push(if parts.is_empty() { format!("{} {word}", number(count, "rule")) } else { format!("{count} {word}") });
         }
+        parts.join(", ")
     }
-    text
 }
 
-fn line(text: &mut String, change: &Change) {
-    let sign = match change.kind {
+/// `1 rule`, `2 rules`
+pub fn number<N: Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    let end = if count == N::from(1) { "" } else { "s" };
+    match one.split_once(' ') {
+        Some((noun, rest)) if noun == "step" => format!("{count} {noun}{end} {rest}"),
+        _ => format!("{count} {one}{end}"),
+    }
+}
+
+fn sign(kind: ChangeKind) -> char {
+    match kind {
         ChangeKind::Added => '+',
         ChangeKind::Removed => '-',
         ChangeKind::Moved => '>',
         ChangeKind::Kept => ' ',
         ChangeKind::Foreign => '?',
-    };
-    let rule = change.rule.as_ref().map_or_else(|| "a rule that can't be read; `dockgate list` shows it".to_owned(), ToString::to_string);
-    writeln!(text, "      {sign} {} -A {} {rule}", change.family.command(), change.chain).expect("a string takes everything");
-}
-
-fn group(loaded: &Loaded, change: &Change) -> Group {
-    let is_jump = change.chain.as_str() == crate::model::DOCKER_USER;
-    match change.line.and_then(|line| loaded.compiled.origin(line)) {
-        Some(origin) => Group::Of(origin),
-        None if is_jump => Group::Jump,
-        None => Group::Gone(comment(change)),
     }
 }
 
-fn comment(change: &Change) -> String {
-    let Some(rule) = &change.rule else { return "rules that can't be read".to_owned() };
+fn style(sign: char, look: Look) -> Style {
+    look.style(match sign {
+        '+' => AnsiColor::Green.on_default(),
+        '-' => AnsiColor::Red.on_default(),
+        '~' | '>' => AnsiColor::Yellow.on_default(),
+        _ => Style::new(),
+    })
+}
+
+/// One line of the difference.
+struct Line<'o> {
+    sign: char,
+    /// Where in the policy.
+    place: String,
+    what: String,
+    counts: String,
+    changes: Vec<&'o Change>,
+}
+
+/// For people. With `verbose` every rule that changes, as iptables has it.
+pub fn text(loaded: &Loaded, outcome: &Outcome, mood: Mood, verbose: bool, look: Look) -> String {
+    let mut all = Counts::default();
+    outcome.changes.iter().for_each(|change| all.0[change.kind as usize] += 1);
+    let identity = &loaded.compiled.identity;
+    if outcome.plan.is_empty() {
+        let foreign = match all.of(ChangeKind::Foreign) {
+            0 => String::new(),
+            some => format!(", and {} among them that can't be read", number(some, "rule")),
+        };
+        let rules = number(all.of(ChangeKind::Kept), "rule");
+        return format!("policy {identity} holds already, nothing to do: {rules} as they should be{foreign}\n");
+    }
+    let holds = match mood {
+        Mood::Planned => "",
+        Mood::Done => " holds",
+        Mood::OnTrial => " is on trial",
+    };
+    let mut text = format!("policy {identity}{holds}: {}\n", all.words(mood));
+    let lines = lines(loaded, outcome, mood, look);
+    let places = lines.iter().map(|line| line.place.width()).max().unwrap_or(0);
+    let whats = lines.iter().map(|line| line.what.width()).max().unwrap_or(0).min(72);
+    for line in &lines {
+        let Line { sign, place, what, counts, changes } = line;
+        let style = style(*sign, look);
+        let gap = if places > 0 { places + 2 - place.width() } else { 0 };
+        let pad = whats.saturating_sub(what.width()) + 2;
+        let line = format!("  {style}{sign}{style:#} {place}{:gap$}{what}{:pad$}{counts}", "", "");
+        writeln!(text, "{}", line.trim_end()).expect("a string takes everything");
+        let changed = changes.iter().filter(|change| verbose && change.kind != ChangeKind::Kept);
+        changed.for_each(|change| write_rule(&mut text, change, look));
+    }
+    text
+}
+
+fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> Vec<Line<'o>> {
+    let policy = &loaded.read.policy;
+    let mut titles = HashMap::new();
+    for (index, rule) in policy.rules.iter().enumerate() {
+        titles.entry(rule.title()).or_insert(index);
+    }
+    let mut groups: BTreeMap<Group, (Counts, Vec<&Change>)> = BTreeMap::new();
+    for change in &outcome.changes {
+        let (counts, changes) = groups.entry(group(loaded, &titles, change)).or_default();
+        counts.0[change.kind as usize] += 1;
+        changes.push(change);
+    }
+    let line = |(group, (counts, changes)): (Group, (Counts, Vec<&'o Change>))| {
+        let (place, what) = title(policy, &group);
+        Line { sign: counts.sign(), place, what, counts: counts.signed(look), changes }
+    };
+    let mut lines: Vec<Line<'_>> = groups.into_iter().map(line).filter(|line| line.sign != ' ').collect();
+    let plain =
+        |sign: char, what: &str| Line { sign, place: String::new(), what: what.to_owned(), counts: String::new(), changes: Vec::new() };
+    let made = |step: &Step| matches!(step, Step::NewChain(_, chain) if chain.as_str() == DOCKER_USER);
+    if outcome.plan.steps.iter().any(made) {
+        lines.insert(0, plain('+', "the chain DOCKER-USER, as Docker makes it"));
+    }
+    // Chains that no rule of the policy was in.
+    let known: HashSet<_> = outcome.changes.iter().map(|change| (change.family, &change.chain)).collect();
+    let gone = |step: &Step| matches!(step, Step::DeleteChain(family, chain) if !known.contains(&(*family, chain)));
+    if mood != Mood::OnTrial && outcome.plan.steps.iter().any(gone) {
+        lines.push(plain('-', "what is left of a trial"));
+    }
+    lines
+}
+
+fn write_rule(text: &mut String, change: &Change, look: Look) {
+    let style = style(sign(change.kind), look);
+    let rule = change.rule.as_ref().map_or_else(|| "(it can't be read; `dockgate list` shows it)".to_owned(), ToString::to_string);
+    let Change { family, chain, kind, .. } = change;
+    writeln!(text, "      {style}{} {} -A {chain} {rule}{style:#}", sign(*kind), family.command()).expect("a string takes everything");
+}
+
+/// A rule that goes belongs to the part of the policy that it was made for, if that is there still.
+fn group(loaded: &Loaded, titles: &HashMap<String, usize>, change: &Change) -> Group {
+    if let Some(origin) = change.line.and_then(|line| loaded.compiled.origin(line)) {
+        return Group::Of(origin);
+    }
+    if change.chain.as_str() == DOCKER_USER {
+        return Group::Jump;
+    }
+    let Some(rule) = &change.rule else { return Group::Gone("rules that can't be read".to_owned()) };
     let comment = rule.matches.iter().find_map(|one| match one {
-        Match::Comment(comment) => Some(comment.text().to_owned()),
+        Match::Comment(comment) => Some(comment.text()),
         _ => None,
     });
-    comment.unwrap_or_else(|| format!("-A {} {rule}", change.chain))
+    match (comment, &rule.target) {
+        (Some("replies"), _) => Group::Of(Origin::Replies),
+        (Some(comment), _) if comment.starts_with("default: ") => Group::Of(Origin::Default),
+        (Some(comment), _) => titles.get(comment).map_or_else(|| Group::Gone(comment.to_owned()), |index| Group::Of(Origin::Rule(*index))),
+        (None, Some(Target::Jump(to) | Target::Goto(to))) if is_ours(to) => Group::Of(Origin::Way),
+        (None, _) => Group::Gone(format!("-A {} {rule}", change.chain)),
+    }
 }
 
 /// Its place in the policy, and what it says.
 fn title(policy: &Policy, group: &Group) -> (String, String) {
+    let plain = |text: &str| (String::new(), text.to_owned());
     match group {
-        Group::Of(Origin::Replies) => (String::new(), "replies pass".to_owned()),
-        Group::Of(Origin::Way) => (String::new(), "the ways between chains".to_owned()),
-        Group::Of(Origin::Default) => (String::new(), format!("default: {}", policy.default.word())),
-        Group::Of(Origin::Rule(index)) => {
-            policy.rules.get(*index).map_or_else(Default::default, |rule| (policy.at(rule.place), rule.to_string()))
-        }
-        Group::Jump => (String::new(), "the jump from DOCKER-USER".to_owned()),
-        Group::Gone(comment) => (String::new(), comment.clone()),
+        Group::Of(Origin::Replies) => plain("replies pass"),
+        Group::Of(Origin::Way) => plain("the ways between our chains"),
+        Group::Of(Origin::Default) => plain(&format!("default: {}", policy.default.word())),
+        Group::Of(Origin::Rule(index)) => policy.rules.get(*index).map_or_else(Default::default, |rule| {
+            let comment = rule.comment.as_ref().or(rule.name.as_ref()).map_or_else(String::new, |comment| format!(" ({comment})"));
+            (policy.at(rule.place), format!("{rule}{comment}"))
+        }),
+        Group::Jump => plain("the jump from DOCKER-USER"),
+        Group::Gone(comment) => plain(&format!("no longer in the policy: {comment}")),
     }
 }
 

@@ -10,11 +10,13 @@ mod help;
 mod host;
 mod iptables;
 mod list;
+mod look;
 mod policy;
 mod print;
 mod report;
 mod restore;
 mod session;
+mod status;
 mod trial;
 pub mod words;
 
@@ -302,7 +304,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Confirm { here } => trial::confirm(&cli.global, *here),
         Command::Rollback { steps, list } => trial::rollback(&cli.global, usize::try_from(*steps).unwrap_or(usize::MAX), *list),
         Command::Remove => policy::remove(&cli.global),
-        Command::Status => policy::status(&cli.global),
+        Command::Status => status::run(&cli.global),
         Command::Print { what } => print::run(*what),
         Command::Demo => demo::run(&cli.global),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),

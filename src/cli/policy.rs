@@ -1,19 +1,20 @@
 //! `dockgate plan`, `apply`, `remove`, `status`
 
-use std::path::{Path, PathBuf};
-
-use serde_json::{Value, json};
+use std::path::PathBuf;
 
 use super::{
-    ExitCode, Global, difference, host,
+    ExitCode, Global,
+    difference::{self, Mood},
+    host,
+    look::Look,
     report::{self, Failure},
 };
 use crate::{
     compile::{self, Compiled},
-    docker::Jump,
     lab::Links,
-    live::{Host, LiveError, Outcome, Status},
+    live::{HistoryError, Host, LiveError, Outcome},
     model::{Family, Interface},
+    plan::{Step, ours::ChangeKind},
     policy::{Policy, Read},
 };
 
@@ -67,7 +68,7 @@ pub(super) fn open(global: &Global) -> Result<Host, Failure> {
     Ok(host)
 }
 
-fn look() -> Result<Host, Failure> {
+pub(super) fn look() -> Result<Host, Failure> {
     Host::open().map_err(|error| failed(&error, None))
 }
 
@@ -78,7 +79,15 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
             Some(Loaded { read, compiled }) => Failure::refused(error, &read.policy, compiled),
             None => Failure::apply(&report::Source { label: "", numbered: false, lines: "", family: Family::Ip }, error),
         },
-        LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string()).hint("another folder: DOCKGATE_STATE=/path"),
+        LiveError::History(HistoryError::NotSoMany(0)) => Failure::new(ExitCode::Failure, error.to_string()),
+        LiveError::History(HistoryError::NotSoMany(_)) => {
+            Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate rollback --list` shows them")
+        }
+        LiveError::History(HistoryError::Damaged(_)) => {
+            Failure::new(ExitCode::Resource, error.to_string()).hint("remove it; the steps behind it are then one nearer")
+        }
+        LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint("what stands is written there before each change; DOCKGATE_STATE=/path names another folder"),
         LiveError::NoTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate apply POLICY --confirm 60s` begins one"),
         LiveError::TooLate => Failure::new(ExitCode::TakenBack, error.to_string()).hint("apply it again, with a longer --confirm"),
     }
@@ -89,16 +98,26 @@ pub fn plan(global: &Global, paths: &[PathBuf]) -> Result<(), Failure> {
     let loaded = load(paths)?;
     let mut host = look()?;
     let outcome = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome)?;
+    show(global, &loaded, &outcome, Mood::Planned)?;
     if outcome.plan.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::Pending)) }
 }
 
-fn show(global: &Global, loaded: &Loaded, outcome: &Outcome) -> Result<(), Failure> {
+/// Said of every dry run that has something to do.
+pub(super) const DRY: &str = "dry run: the kernel would take all of it; nothing was changed";
+
+pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mood) -> Result<(), Failure> {
     let text = match global.json {
         true => format!("{}\n", difference::json(loaded, outcome)),
-        false => difference::text(loaded, outcome, global.verbose > 0),
+        false => difference::text(loaded, outcome, mood, global.verbose > 0, Look::of_stdout()),
     };
     report::print(&text)
+}
+
+/// What a change without a policy would do.
+pub(super) fn dry(outcome: &Outcome) -> Result<(), Failure> {
+    report::print(&outcome.plan.to_string())?;
+    report::note(DRY);
+    Ok(())
 }
 
 /// `dockgate apply`, without a trial.
@@ -106,7 +125,10 @@ pub fn apply(global: &Global, paths: &[PathBuf]) -> Result<(), Failure> {
     let loaded = load(paths)?;
     let mut host = open(global)?;
     let outcome = host.apply(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome)?;
+    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done })?;
+    if global.dry_run && !outcome.plan.is_empty() {
+        report::note(DRY);
+    }
     notes(&mut host)
 }
 
@@ -120,108 +142,24 @@ pub fn remove(global: &Global) -> Result<(), Failure> {
     let mut host = open(global)?;
     let outcome = host.remove().map_err(|error| failed(&error, None))?;
     match outcome.plan.is_empty() {
-        true => report::note("there was nothing of dockgate's"),
-        false if global.dry_run => report::print(&outcome.plan.to_string())?,
-        false => report::print(&format!("removed: {} rules\n", outcome.changes.len()))?,
+        true => {
+            report::note("there is nothing of a policy here");
+            Ok(())
+        }
+        false if global.dry_run => dry(&outcome),
+        false => report::print(&format!("{}; `dockgate rollback` brings it back\n", removed(&outcome))),
     }
-    Ok(())
 }
 
-/// `dockgate status`
-pub fn status(global: &Global) -> Result<(), Failure> {
-    let mut host = look()?;
-    let status = host.status().map_err(|error| report::netlink(&error))?;
-    let records = host.history().records().map_err(|error| failed(&error.into(), None))?;
-    let when = records.first().map(|record| record.when);
-    if global.json {
-        let families: Vec<Value> = status.iter().map(status_json).collect();
-        report::print(&format!("{}\n", json!({ "changed": when, "steps_back": records.len(), "families": families })))?;
-    } else {
-        let shown = status.iter().filter(|status| global.families().contains(&status.family)).map(status_text).collect::<String>();
-        let changed = when.map_or_else(String::new, |when| {
-            format!("last changed {}; {} steps back are known (dockgate rollback)\n", date(when), records.len())
-        });
-        report::print(&(shown + &changed))?;
-    }
-    let sound = |status: &Status| {
-        status.identity.is_none() || (!status.is_changed() && status.jump == Some(1) && status.docker_user != Jump::Missing)
-    };
-    if status.iter().all(sound) { Ok(()) } else { Err(Failure::silent(ExitCode::Pending)) }
-}
-
-fn status_text(status: &Status) -> String {
-    let mut text = format!("{} filter: ", status.family);
-    match &status.identity {
-        None => text += "no policy\n",
-        Some(identity) => {
-            let counters = status.counters.unwrap_or_default();
-            text += &format!("policy {identity}: {} rules in {} chains, {} packets\n", status.rules, status.chains, counters.packets);
-        }
-    }
-    let mut say = |what: &str| text += &format!("  {what}\n");
-    if status.identity.is_some() {
-        match status.jump {
-            Some(1) => say("the jump to it is the first rule of DOCKER-USER"),
-            Some(number) => {
-                say(&format!("DRIFT: the jump to it is rule {number} of DOCKER-USER, so others decide before it; apply puts it on top"))
-            }
-            None => say("DRIFT: nothing leads to it"),
-        }
-        if status.is_changed() {
-            say(&format!("DRIFT: the rules are not those of the policy ({}); `dockgate plan POLICY` shows where", status.hash));
-        }
-        match status.docker_user {
-            Jump::Missing => {
-                say("NO PACKET COMES HERE: the jump from FORWARD to DOCKER-USER is missing; Docker puts it there when it starts")
-            }
-            Jump::At(number) => say(&format!("DOCKER-USER is rule {number} of FORWARD; those before it decide first")),
-            Jump::First | Jump::NoChain => {}
-        }
-    }
-    if let Some(trial) = &status.trial {
-        let policy = trial.identity.as_ref().map_or_else(String::new, |identity| format!(": {identity}"));
-        match trial.left.as_secs() {
-            0 => say(&format!("a trial is over{policy}; what stood before it holds, and the next change takes its chains away")),
-            left => say(&format!("on trial for another {left} s{policy}; `dockgate confirm` keeps it")),
-        }
-    }
-    text
-}
-
-fn status_json(status: &Status) -> Value {
-    let identity = |identity: &compile::Identity| json!({ "name": identity.name, "hash": identity.hash });
-    json!({
-        "family": status.family.to_string(),
-        "policy": status.identity.as_ref().map(identity),
-        "hash": status.hash,
-        "drift": status.identity.is_some() && (status.is_changed() || status.jump != Some(1)),
-        "jump": status.jump,
-        "docker_user": match status.docker_user {
-            Jump::NoChain => json!("missing"),
-            Jump::Missing => json!("not reached"),
-            Jump::First => json!(1),
-            Jump::At(number) => json!(number),
-        },
-        "chains": status.chains,
-        "rules": status.rules,
-        "foreign": status.foreign,
-        "packets": status.counters.map(|counters| counters.packets),
-        "bytes": status.counters.map(|counters| counters.bytes),
-        "trial": status.trial.as_ref().map(|trial| json!({
-            "policy": trial.identity.as_ref().map(identity),
-            "until": trial.until,
-            "seconds_left": trial.left.as_secs(),
-        })),
-    })
+/// `removed: 25 rules in 4 chains`
+fn removed(outcome: &Outcome) -> String {
+    let gone = |step: &&Step| matches!(step, Step::DeleteChain(..));
+    let chains = outcome.plan.steps.iter().filter(gone).count();
+    format!("removed: {} in {}", difference::number(outcome.of(ChangeKind::Removed).count(), "rule"), difference::number(chains, "chain"))
 }
 
 /// As it is written: `2026-11-23 07:01:00 UTC`.
 pub(super) fn date(seconds: u64) -> String {
     let when = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX)).unwrap_or(jiff::Timestamp::MAX);
     when.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// The file's name, for messages.
-pub(super) fn names(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path: &PathBuf| Path::display(path).to_string()).collect::<Vec<_>>().join(" ")
 }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{
-    ExitCode, Global, difference,
-    policy::{date, failed, load, names, notes, open},
+    ExitCode, Global,
+    difference::Mood,
+    policy::{DRY, date, dry, failed, load, notes, open, show},
     report::{self, Failure},
     session,
 };
 use crate::{
+    compile::Identity,
     live::{Host, LiveError, Trial},
     netlink::NetlinkError,
 };
@@ -42,27 +44,25 @@ pub fn apply(global: &Global, paths: &[PathBuf], length: Duration) -> Result<(),
     let mut host = open(global)?;
     let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     if pending.plan.is_empty() {
-        return report::print(&difference::text(&loaded, &pending, false));
+        return show(global, &loaded, &pending, Mood::Done);
     }
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
-    let text = match global.json {
-        true => format!("{}\n", difference::json(&loaded, &outcome)),
-        false => difference::text(&loaded, &outcome, global.verbose > 0),
-    };
-    report::print(&text)?;
+    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial })?;
     notes(&mut host)?;
     if global.dry_run {
+        report::note(DRY);
         return Ok(());
     }
     let seconds = length.as_secs();
     report::note(&format!(
-        "on trial for {seconds} s. Open a NEW connection to this host and run `dockgate confirm` there; else the kernel goes back by itself"
+        "on trial for {seconds} s: open a NEW connection to this host and run `dockgate confirm` there; else the kernel goes back by \
+         itself, also if this command ends before"
     ));
-    wait(&mut host, &names(paths))
+    wait(&mut host, &loaded.compiled.identity)
 }
 
 /// Until the trial is confirmed or over.
-fn wait(host: &mut Host, name: &str) -> Result<(), Failure> {
+fn wait(host: &mut Host, name: &Identity) -> Result<(), Failure> {
     let mut stderr = std::io::stderr();
     let mut shown = None;
     loop {
@@ -95,10 +95,10 @@ fn current(host: &mut Host) -> Result<Option<Trial>, NetlinkError> {
 }
 
 /// The trial is gone: is what was on trial there?
-fn ended(host: &mut Host, name: &str) -> Result<(), Failure> {
-    let latest = host.history().records().ok().and_then(|records| records.into_iter().next());
-    match latest {
-        Some(record) if record.what == "confirm" => report::print(&format!("confirmed: {name} holds\n")),
+fn ended(host: &mut Host, name: &Identity) -> Result<(), Failure> {
+    let standing = host.status().map_err(|error| report::netlink(&error))?.into_iter().find_map(|status| status.identity);
+    match standing {
+        Some(identity) if identity == *name => report::print(&format!("confirmed: policy {name} holds\n")),
         _ => Err(Failure::new(ExitCode::TakenBack, "the trial was ended: what stood before holds again")),
     }
 }
@@ -121,9 +121,9 @@ pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
         )));
     }
     let outcome = host.confirm().map_err(|error| failed(&error, None))?;
-    let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": {identity}"));
+    let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": policy {identity} holds"));
     match global.dry_run {
-        true => report::print(&outcome.plan.to_string()),
+        true => dry(&outcome),
         false => report::print(&format!("confirmed{identity}\n")),
     }
 }
@@ -135,16 +135,25 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
         let records = host.history().records().map_err(|error| failed(&error.into(), None))?;
         let line = |(index, record): (usize, &crate::live::Record)| {
             let policy = record.policy.as_deref().map_or_else(|| "no policy".to_owned(), |policy| format!("policy {policy}"));
-            format!("{:>3}  {}  before {}: {policy}\n", index + 1, date(record.when), record.what)
+            format!("{:>3}  {}  before `{}`: {policy}\n", index + 1, date(record.when), record.what)
         };
+        if records.is_empty() {
+            report::note("no change is known that could be taken back");
+        }
         return report::print(&records.iter().enumerate().map(line).collect::<String>());
     }
+    let trial = current(&mut host).map_err(|error| report::netlink(&error))?.is_some_and(|trial| !trial.left.is_zero());
     let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
     if global.dry_run {
-        return report::print(&outcome.plan.to_string());
+        return dry(&outcome);
     }
     let now = host.status().map_err(|error| report::netlink(&error))?.into_iter().find_map(|status| status.identity);
-    report::print(
-        &now.map_or_else(|| "rolled back: no policy holds\n".to_owned(), |identity| format!("rolled back: policy {identity} holds\n")),
-    )
+    let now = now.map_or_else(|| "no policy holds".to_owned(), |identity| format!("policy {identity} holds"));
+    let done = match (trial, outcome.plan.is_empty()) {
+        (true, _) => "the trial is ended",
+        // Written down, and then killed before it was made; or somebody else took it back.
+        (false, true) => "rolled back, and nothing was to be changed for it",
+        (false, false) => "rolled back",
+    };
+    report::print(&format!("{done}: {now}\n"))
 }

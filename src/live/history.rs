@@ -1,8 +1,11 @@
 use std::{
     fmt::Write as _,
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, MetadataExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -56,7 +59,11 @@ pub enum HistoryError {
     #[error("`{}` is not a record of a change", .0.display())]
     Damaged(PathBuf),
     /// There are fewer changes.
-    #[error("{}", match .0 { 0 => "no change is known that could be taken back".to_owned(), known => format!("only {known} changes are known") })]
+    #[error("{}", match .0 {
+        0 => "no change is known that could be taken back".to_owned(),
+        1 => "only one change is known that could be taken back".to_owned(),
+        known => format!("only {known} changes are known that could be taken back"),
+    })]
     NotSoMany(usize),
 }
 
@@ -75,27 +82,48 @@ impl History {
         }
         // SAFETY: it has no arguments and can't fail.
         let user = unsafe { libc::geteuid() };
-        let mut tried = Self::at(&Path::new("/run/dockgate").join(netns));
-        if tried.is_err() {
-            let own = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("dockgate"));
-            let own = own.unwrap_or_else(|| std::env::temp_dir().join(format!("dockgate-{user}")));
-            tried = Self::at(&own.join(netns));
+        let run = Path::new("/run/dockgate").join(netns);
+        if is_writable(&run) {
+            return Self::at(&run);
         }
-        tried
+        let own = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("dockgate"));
+        Self::at(&own.unwrap_or_else(|| std::env::temp_dir().join(format!("dockgate-{user}"))).join(netns))
     }
 
-    /// That in a folder, which is made, for its owner alone, if it is not there.
+    /// That in a folder. Before the first change it need not be there: it is made then, for its owner
+    /// alone.
     ///
     /// # Errors
     /// [`HistoryError`]
     pub fn at(dir: &Path) -> Result<Self, HistoryError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| failed("make the folder", dir, error))?;
-        let owner = fs::metadata(dir).map_err(|error| failed("read", dir, error))?.uid();
+        let dir = std::path::absolute(dir).map_err(|error| failed("find", dir, error))?;
+        let history = Self { dir };
+        history.check_owner()?;
+        Ok(history)
+    }
+
+    /// Whoever owns the folder, or the one that it is in, could put a policy of his own there.
+    fn check_owner(&self) -> Result<(), HistoryError> {
         // SAFETY: it has no arguments and can't fail.
-        if owner != unsafe { libc::geteuid() } {
-            return Err(HistoryError::NotOurs(dir.to_owned()));
+        let user = unsafe { libc::geteuid() };
+        let parent = self.dir.parent().filter(|parent| parent.parent().is_some());
+        for dir in std::iter::once(self.dir.as_path()).chain(parent) {
+            match fs::metadata(dir) {
+                Ok(found) if found.uid() == user || (dir != self.dir && found.uid() == 0) => {}
+                Ok(_) => return Err(HistoryError::NotOurs(dir.to_owned())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("read", dir, error)),
+            }
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(())
+    }
+
+    /// Keeps other changes by way of this history out, until it is dropped.
+    pub(super) fn lock(&self) -> Result<File, HistoryError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(|error| failed("make the folder", &self.dir, error))?;
+        self.check_owner()?;
+        let locked = File::open(&self.dir).and_then(|dir| dir.lock().map(|()| dir));
+        locked.map_err(|error| failed("lock", &self.dir, error))
     }
 
     /// All changes, the latest first.
@@ -110,9 +138,9 @@ impl History {
 
     /// The record of the change that many steps ago.
     pub(super) fn back(&self, steps: usize) -> Result<Record, HistoryError> {
-        let records = self.records()?;
-        let known = records.len();
-        steps.checked_sub(1).and_then(|index| records.into_iter().nth(index)).ok_or(HistoryError::NotSoMany(known))
+        let mut paths = self.paths()?;
+        let index = paths.len().checked_sub(steps).filter(|index| *index < paths.len()).ok_or(HistoryError::NotSoMany(paths.len()))?;
+        Record::read(paths.swap_remove(index))
     }
 
     /// Forgets the latest.
@@ -152,13 +180,23 @@ impl History {
 
     /// The files in the order of their numbers.
     fn paths(&self) -> Result<Vec<PathBuf>, HistoryError> {
-        let entries =
-            fs::read_dir(&self.dir).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(|error| failed("read", &self.dir, error))?;
+        let entries = match fs::read_dir(&self.dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            entries => entries.map_err(|error| failed("read", &self.dir, error))?,
+        };
         let mut paths: Vec<PathBuf> =
             entries.into_iter().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
         paths.sort();
         Ok(paths)
     }
+}
+
+/// Is it there to be written, or can it be made?
+fn is_writable(dir: &Path) -> bool {
+    let there = dir.ancestors().find(|dir| dir.exists());
+    let path = there.and_then(|dir| std::ffi::CString::new(dir.as_os_str().as_bytes()).ok());
+    // SAFETY: the string ends with a zero, and lives until the call is over.
+    path.is_some_and(|path| unsafe { libc::access(path.as_ptr(), libc::W_OK) } == 0)
 }
 
 fn number(path: &Path) -> u64 {

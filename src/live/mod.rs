@@ -35,7 +35,7 @@ mod history;
 mod status;
 
 pub use history::{History, HistoryError, Record};
-pub use status::{Status, Trial};
+pub use status::{Fault, Status, Trial};
 
 use std::time::{Duration, SystemTime};
 
@@ -158,14 +158,20 @@ impl Host {
         self.change("remove", |_| Ok(Default::default()))
     }
 
-    /// Goes back to what was there before the last change, or `steps` changes ago. A trial only ends.
+    /// Goes back to what was there before the last change, or `steps` changes ago. A trial that goes on
+    /// only ends.
     ///
     /// # Errors
     /// [`HistoryError::NotSoMany`], [`LiveError`]
     pub fn rollback(&mut self, steps: usize) -> Result<Outcome, LiveError> {
-        if survey(&mut self.netlink)?.iter().any(|ruleset| Ours::on_trial(ruleset).is_some()) {
+        let rulesets = survey(&mut self.netlink)?;
+        if status::read(&rulesets, now()).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
             return self.end_trial();
         }
+        let _lock = match self.options.dry_run {
+            true => None,
+            false => Some(self.history.lock()?),
+        };
         let record = self.history.back(steps)?;
         let desired = record.before()?;
         let outcome = self.commit(|_| Ok(desired.clone()), |_| Ok(()))?;
@@ -250,11 +256,14 @@ impl Host {
     /// One change, written to the history first.
     fn change(&mut self, what: &str, desired: impl FnMut(&[Ruleset; 2]) -> Result<[Ours; 2], LiveError>) -> Result<Outcome, LiveError> {
         let (history, dry_run) = (self.history.clone(), self.options.dry_run);
-        let mut written = None;
+        let (mut written, mut lock) = (None, None);
         let done = self.commit(desired, |rulesets| {
             if !dry_run {
-                let before = [Ours::observe(&rulesets[0]), Ours::observe(&rulesets[1])];
-                written = Some(history.write(written.take(), what, now(), &before)?);
+                // From the first attempt on: each change has its record, and they come in its order.
+                if lock.is_none() {
+                    lock = Some(history.lock()?);
+                }
+                written = Some(history.write(written.take(), what, now(), &observe(rulesets))?);
             }
             Ok(())
         });
@@ -308,6 +317,10 @@ fn survey(netlink: &mut Netlink) -> Result<[Ruleset; 2], NetlinkError> {
     let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
     let mut read = |family| Ruleset::read(netlink, family, Which::Named(is_read));
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
+}
+
+fn observe(rulesets: &[Ruleset; 2]) -> [Ours; 2] {
+    rulesets.each_ref().map(Ours::observe)
 }
 
 fn difference(rulesets: &[Ruleset; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {

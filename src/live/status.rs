@@ -20,27 +20,48 @@ pub struct Status {
     pub hash: String,
     /// The jump's number in `DOCKER-USER`, from 1; `None` if there is none.
     pub jump: Option<usize>,
-    /// Jumps besides the first.
-    pub more_jumps: usize,
     /// How `DOCKER-USER` itself is reached.
     pub docker_user: Jump,
     /// Our chains.
     pub chains: usize,
     /// The rules in them.
     pub rules: usize,
-    /// Those that can't be read.
-    pub foreign: usize,
     /// What came to our chains.
     pub counters: Option<Counters>,
     /// What is on trial.
     pub trial: Option<Trial>,
+    /// What is not as it should be.
+    pub faults: Vec<Fault>,
+}
+
+/// What is not as a policy that stands should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing in `DOCKER-USER` leads to our chains.
+    NoJump,
+    /// The jump has this number in `DOCKER-USER`, so that others decide before it.
+    NotFirst(usize),
+    /// So many more rules of `DOCKER-USER` lead to chains of ours.
+    MoreJumps(usize),
+    /// The rules are not those of the policy that the jump names.
+    Changed,
+    /// So many rules in our chains can't be read.
+    Foreign(usize),
+    /// The other family has this policy, and this one has not.
+    OtherFamily,
+    /// Nothing leads to `DOCKER-USER`: no packet comes here.
+    Unreached,
 }
 
 impl Status {
-    /// Are our rules other than those of the policy that the jump names?
-    pub fn is_changed(&self) -> bool {
-        let other = |identity: &Identity| identity.hash_of(self.family) != self.hash;
-        self.foreign > 0 || self.more_jumps > 0 || self.identity.as_ref().is_some_and(other)
+    /// Does anything of ours stand here, be it damaged?
+    pub fn stands(&self) -> bool {
+        self.identity.is_some() || self.rules > 0
+    }
+
+    /// Did anybody change what is ours, or where it is entered?
+    pub fn has_drifted(&self) -> bool {
+        self.faults.iter().any(|fault| *fault != Fault::Unreached)
     }
 }
 
@@ -59,27 +80,64 @@ pub struct Trial {
 
 /// Of both families, at that second since 1970.
 pub(super) fn read(rulesets: &[Ruleset; 2], now: u64) -> [Status; 2] {
-    [0, 1].map(|index| one(&rulesets[index], now))
+    let mut both = [0, 1].map(|index| one(&rulesets[index], now));
+    let identities = both.each_ref().map(|status| status.identity.clone());
+    for (index, status) in both.iter_mut().enumerate() {
+        let other = &identities[1 - index];
+        // Where both have one, either may be the wrong one.
+        if other.is_some() && *other != status.identity && !status.faults.contains(&Fault::NoJump) {
+            status.faults.push(Fault::OtherFamily);
+        }
+    }
+    both
 }
 
 fn one(ruleset: &Ruleset, now: u64) -> Status {
-    let chains = || ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
-    let jumps = jumps(ruleset);
-    let first = jumps.first();
     let ours = Ours::observe(ruleset);
-    Status {
+    let jumps = jumps(ruleset);
+    let mut status = Status {
         family: ruleset.family,
         identity: ours.identity(),
         hash: text_hash(&ours.chains),
-        jump: first.map(|(number, _)| number + 1),
-        more_jumps: jumps.len().saturating_sub(1),
+        jump: jumps.first().map(|(number, _)| number + 1),
         docker_user: docker::jump(ruleset),
-        chains: chains().count(),
-        rules: chains().map(|chain| chain.rules().len()).sum(),
-        foreign: chains().flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count(),
-        counters: first.and_then(|(_, entry)| entry.counters),
+        chains: ours.chains.len(),
+        rules: ours.chains.iter().map(|chain| chain.rules.len()).sum(),
+        counters: jumps.first().and_then(|(_, entry)| entry.counters),
         trial: trial(ruleset, now),
+        faults: Vec::new(),
+    };
+    status.faults = faults(ruleset, &status, jumps.len());
+    status
+}
+
+fn faults(ruleset: &Ruleset, status: &Status, jumps: usize) -> Vec<Fault> {
+    let own = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
+    let foreign = own.flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count();
+    let mut faults = Vec::new();
+    if !status.stands() && status.trial.is_none() && foreign == 0 {
+        return faults;
     }
+    match status.jump {
+        None => faults.push(Fault::NoJump),
+        Some(1) => {}
+        Some(number) => faults.push(Fault::NotFirst(number)),
+    }
+    if jumps > 1 {
+        faults.push(Fault::MoreJumps(jumps - 1));
+    }
+    // A jump that somebody else wrote names no policy.
+    let changed = status.identity.as_ref().map_or(status.rules > 0, |identity| identity.hash_of(status.family) != status.hash);
+    if changed && status.jump.is_some() {
+        faults.push(Fault::Changed);
+    }
+    if foreign > 0 {
+        faults.push(Fault::Foreign(foreign));
+    }
+    if status.docker_user == Jump::Missing {
+        faults.push(Fault::Unreached);
+    }
+    faults
 }
 
 fn trial(ruleset: &Ruleset, now: u64) -> Option<Trial> {

@@ -1,0 +1,143 @@
+//! `dockgate status`
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::{
+    ExitCode, Global,
+    difference::number,
+    look::Look,
+    policy::{date, look},
+    report::{self, Failure},
+};
+use crate::{
+    compile::Identity,
+    docker::Jump,
+    live::{Fault, History, Status},
+    model::Family,
+};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// `dockgate status`
+pub fn run(global: &Global) -> Result<(), Failure> {
+    let mut host = look()?;
+    let status = host.status().map_err(|error| report::netlink(&error))?;
+    let shown: Vec<&Status> = status.iter().filter(|status| global.families().contains(&status.family)).collect();
+    if global.json {
+        let records = host.history().records().unwrap_or_default();
+        let families: Vec<Value> = shown.iter().map(|status| json(status)).collect();
+        let changed = records.first().map(|record| record.when);
+        report::print(&format!("{}\n", json!({ "changed": changed, "steps_back": records.len(), "families": families })))?;
+    } else {
+        let look = Look::of_stdout();
+        let families: String = shown.iter().map(|status| text(status, look)).collect();
+        report::print(&(families + &changes(host.history())))?;
+    }
+    if shown.iter().all(|status| status.faults.is_empty()) { Ok(()) } else { Err(Failure::silent(ExitCode::Pending)) }
+}
+
+/// When it was changed last, and how far it can be taken back.
+fn changes(history: &History) -> String {
+    match history.records() {
+        // What stands is known from the kernel all the same.
+        Err(error) => format!("history: {error}\n"),
+        Ok(records) => records.first().map_or_else(String::new, |last| {
+            format!("last changed {}; {} known (dockgate rollback --list)\n", date(last.when), number(records.len(), "step back"))
+        }),
+    }
+}
+
+fn text(status: &Status, look: Look) -> String {
+    let (good, bad) = (look.style(GOOD), look.style(BAD));
+    let family = if status.family == Family::Ip { "IPv4" } else { "IPv6" };
+    let counts = || {
+        let counters = status.counters.unwrap_or_default();
+        let (rules, chains) = (number(status.rules, "rule"), number(status.chains, "chain"));
+        format!("{rules} in {chains}, {} came by", number(counters.packets, "packet"))
+    };
+    let mut text = match &status.identity {
+        Some(identity) => format!("{family}  policy {identity}: {}\n", counts()),
+        None if status.stands() => format!("{family}  a policy without its name: {}\n", counts()),
+        None => format!("{family}  no policy\n"),
+    };
+    let mut say = |style: Style, word: &str, what: &str| text += &format!("      {style}{word}{style:#}{what}\n");
+    for fault in &status.faults {
+        say(bad, if *fault == Fault::Unreached { "NOT REACHED" } else { "DRIFT" }, &format!(": {}", words(*fault, status)));
+    }
+    if status.identity.is_some() && status.faults.is_empty() {
+        say(good, "sound", ": DOCKER-USER begins with the jump to it, and its rules are as they were written");
+    }
+    if let (true, Jump::At(number)) = (status.stands(), status.docker_user) {
+        say(Style::new(), "note", &format!(": DOCKER-USER is rule {number} of FORWARD; those before it decide first"));
+    }
+    if let Some(trial) = &status.trial {
+        let policy = trial.identity.as_ref().map_or_else(String::new, |identity| format!(": policy {identity}"));
+        match trial.left.as_secs() {
+            0 => say(
+                Style::new(),
+                "a trial is over",
+                &format!("{policy}; what stood before it holds, and the next change takes its chains away"),
+            ),
+            left => say(
+                bad,
+                &format!("on trial for another {left} s"),
+                &format!("{policy}; `dockgate confirm` keeps it, `dockgate rollback` ends it"),
+            ),
+        }
+    }
+    text
+}
+
+/// What is wrong, and the cure.
+fn words(fault: Fault, status: &Status) -> String {
+    match fault {
+        Fault::NoJump => {
+            "nothing in DOCKER-USER leads to our chains, so they do nothing; `dockgate apply POLICY` puts the jump back".to_owned()
+        }
+        Fault::NotFirst(number) => {
+            format!("the jump is rule {number} of DOCKER-USER, so that others decide before it; `dockgate apply POLICY` puts it on top")
+        }
+        Fault::MoreJumps(more) => {
+            format!("{} of DOCKER-USER to our chains; `dockgate apply POLICY` takes it away", number(more, "more jump"))
+        }
+        Fault::Changed => {
+            format!("the rules are not those of the policy (they are {}); `dockgate plan POLICY` shows what was changed", status.hash)
+        }
+        Fault::Foreign(rules) => {
+            format!("{} in our chains that dockgate can't read; `dockgate list` shows where", number(rules, "rule"))
+        }
+        Fault::OtherFamily => "the other family has a policy that this one has not; `dockgate apply POLICY` is for both".to_owned(),
+        Fault::Unreached => {
+            "no packet comes to DOCKER-USER, as FORWARD does not jump to it; Docker puts that jump there when it starts".to_owned()
+        }
+    }
+}
+
+fn json(status: &Status) -> Value {
+    let identity = |identity: &Identity| json!({ "name": identity.name, "hash": identity.hash });
+    json!({
+        "family": status.family.to_string(),
+        "policy": status.identity.as_ref().map(identity),
+        "hash": status.hash,
+        "drift": status.has_drifted(),
+        "faults": status.faults.iter().map(|fault| words(*fault, status)).collect::<Vec<_>>(),
+        "jump": status.jump,
+        "docker_user": match status.docker_user {
+            Jump::NoChain => json!("missing"),
+            Jump::Missing => json!("not reached"),
+            Jump::First => json!(1),
+            Jump::At(number) => json!(number),
+        },
+        "chains": status.chains,
+        "rules": status.rules,
+        "packets": status.counters.map(|counters| counters.packets),
+        "bytes": status.counters.map(|counters| counters.bytes),
+        "trial": status.trial.as_ref().map(|trial| json!({
+            "policy": trial.identity.as_ref().map(identity),
+            "until": trial.until,
+            "seconds_left": trial.left.as_secs(),
+        })),
+    })
+}
