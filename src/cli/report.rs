@@ -71,18 +71,27 @@ impl Failure {
 
     /// A change for a policy that was not made, at the rule that the kernel refused.
     pub fn refused(error: &ApplyError, policy: &Policy, compiled: &Compiled) -> Self {
-        let ApplyError::Refused { refused, .. } = error else {
-            return Self::apply(&Source { label: "", numbered: false, lines: "", family: Family::Ip }, error);
+        let rule = |line: Option<usize>| match line.and_then(|line| compiled.origin(line)) {
+            Some(compile::Origin::Rule(index)) => policy.rules.get(index).map(|rule| format!("  {}  {rule}\n", policy.at(rule.place))),
+            _ => None,
+        };
+        let refused = match error {
+            ApplyError::Refused { refused, .. } => refused,
+            ApplyError::Linearize { line, error, .. } => {
+                let place = rule(*line).unwrap_or_default();
+                let text = format!("error: a rule can't be written; nothing was changed\n{place}    {error}\n");
+                return Self { code: ExitCode::Usage, text }.hint(&set_hint(error));
+            }
+            other => return Self::apply(&Source { label: "", numbered: false, lines: "", family: Family::Ip }, other),
         };
         let mut text = format!("error: {error}\n");
-        let mut hints = Vec::new();
+        let (mut hints, mut before) = (Vec::new(), None);
         for step in refused.iter().take(20) {
-            let rule = match step.line.and_then(|line| compiled.origin(line)) {
-                Some(compile::Origin::Rule(index)) => policy.rules.get(index),
-                _ => None,
-            };
-            if let Some(rule) = rule {
-                writeln!(text, "  {}  {rule}", policy.at(rule.place)).expect("a string takes everything");
+            // A rule of the policy may be several.
+            let place = rule(step.line);
+            if place != before {
+                text += place.as_deref().unwrap_or_default();
+                before = place;
             }
             writeln!(text, "    {}\n      {}", step.text, step.explained.reason).expect("a string takes everything");
             hints.extend(step.explained.hint.clone().filter(|hint| !hints.contains(hint)));
@@ -186,9 +195,13 @@ fn set(source: &Source<'_>, line: Option<usize>, error: &LinearizeError) -> Fail
     let found = split(source.line(index), &mut words).ok().and_then(|()| words.iter().find(|word| word.text == *name));
     place(&mut text, &source.label(index), source.line(index), found.map(|word| word.span.clone()), &error.to_string());
     let failure = Failure { code: ExitCode::Usage, text };
+    failure.hint(&set_hint(error))
+}
+
+fn set_hint(error: &LinearizeError) -> String {
     match error {
-        LinearizeError::NoSuchSet(name) => failure.hint(&format!("make it first: `ipset create {name} hash:net`")),
-        LinearizeError::OtherFamily(_) => failure.hint("ipset has `family inet` for IPv4 and `family inet6` for IPv6"),
+        LinearizeError::NoSuchSet(name) => format!("make it first: `ipset create {name} hash:net`"),
+        LinearizeError::OtherFamily(_) => "ipset has `family inet` for IPv4 and `family inet6` for IPv6".to_owned(),
     }
 }
 

@@ -154,6 +154,8 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
     let there: HashMap<&ChainName, &Chain> = ruleset.chains.iter().map(|chain| (&chain.name, chain)).collect();
     let wanted: HashSet<&ChainName> = desired.chains.iter().map(|chain| &chain.name).collect();
     make_chains(ruleset, &desired.chains, &mut plan.steps);
+    // Before the rules: one that can't stand behind FORWARD is then refused itself, and not the jump to it.
+    lead(ruleset, desired.jump.as_ref(), plan, changes);
     for SavedChain { name, rules, .. } in &desired.chains {
         let observed = there.get(name).map(|chain| chain.rules()).unwrap_or_default();
         let mut rules = rules.clone();
@@ -168,7 +170,6 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
             }
         }
     }
-    lead(ruleset, desired.jump.as_ref(), plan, changes);
     let gone = |name: &ChainName| is_ours(name) && !wanted.contains(name);
     for chain in ruleset.chains.iter().filter(|chain| gone(&chain.name) && !is_trial(&chain.name)) {
         // All of them, also those that can't be read: they are nowhere without their chain.
@@ -202,7 +203,6 @@ pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) 
     let chains = renamed(&desired.chains, false);
     let steps = chains.iter().map(|chain| Step::NewChain(family, chain.name.clone()));
     plan.steps.extend(steps);
-    plan.steps.extend(chains.into_iter().map(|chain| Step::Append { family, chain: chain.name, rules: chain.rules }));
     plan.steps.push(first(family, root, gate.clone(), Counters::default(), None));
     // Where there is no policy yet, the jump says nothing of one.
     let plain = Rule { target: desired.jump.as_ref().and_then(|jump| jump.rule.target.clone()), ..Rule::default() };
@@ -212,6 +212,8 @@ pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) 
         line: 0,
     });
     lead(ruleset, Some(&jump), plan, &mut Vec::new());
+    // Last, as in `reconcile`.
+    plan.steps.extend(chains.into_iter().map(|chain| Step::Append { family, chain: chain.name, rules: chain.rules }));
     Ok(())
 }
 
