@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     model::{DOCKER_USER, Family},
@@ -35,6 +36,8 @@ pub struct Record {
     pub what: String,
     /// The policy that stood before it, if one did: `NAME HASH`.
     pub policy: Option<String>,
+    /// [`seal`] of the text as it was written.
+    seal: String,
     /// What stood before it as `iptables-save` writes it, IPv4 first.
     text: [String; 2],
 }
@@ -159,7 +162,7 @@ impl History {
         };
         let policy = before.iter().find_map(Ours::identity).map(|identity| identity.to_string());
         let [ip, ip6] = Family::BOTH.map(|family| text(family, &before[family as usize]));
-        let record = json!({ "when": when, "what": what, "policy": policy, "ip": ip, "ip6": ip6 });
+        let record = json!({ "when": when, "what": what, "policy": policy, "seal": seal(&ip, &ip6), "ip": ip, "ip6": ip6 });
         let new = path.with_extension("new");
         fs::write(&new, record.to_string()).and_then(|()| fs::rename(&new, &path)).map_err(|error| failed("write", &path, error))?;
         Ok(path)
@@ -203,6 +206,12 @@ fn number(path: &Path) -> u64 {
     path.file_stem().and_then(|name| name.to_str()?.parse().ok()).unwrap_or_default()
 }
 
+/// Tells whether a text is all that was written.
+fn seal(ip: &str, ip6: &str) -> String {
+    let hash = Sha256::new().chain_update(ip).chain_update(ip6).finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn failed(what: &'static str, path: &Path, error: io::Error) -> HistoryError {
     HistoryError::Io { what, path: path.to_owned(), error }
 }
@@ -227,14 +236,19 @@ impl Record {
         let text = fs::read_to_string(&path).map_err(|error| failed("read", &path, error))?;
         let value: Value = serde_json::from_str(&text).map_err(|_| HistoryError::Damaged(path.clone()))?;
         let word = |key: &str| value[key].as_str().map(str::to_owned);
-        let (Some(when), Some(what), Some(ip), Some(ip6)) = (value["when"].as_u64(), word("what"), word("ip"), word("ip6")) else {
+        let words = (value["when"].as_u64(), word("what"), word("seal"), word("ip"), word("ip6"));
+        let (Some(when), Some(what), Some(seal), Some(ip), Some(ip6)) = words else {
             return Err(HistoryError::Damaged(path));
         };
-        Ok(Self { path, when, what, policy: word("policy"), text: [ip, ip6] })
+        Ok(Self { path, when, what, policy: word("policy"), seal, text: [ip, ip6] })
     }
 
     /// What stood before the change, IPv4 first.
     pub(super) fn before(&self) -> Result<[Ours; 2], HistoryError> {
+        // A text that says less than was written would take a policy away.
+        if self.seal != seal(&self.text[0], &self.text[1]) {
+            return Err(HistoryError::Damaged(self.path.clone()));
+        }
         let mut all = <[Ours; 2]>::default();
         for (ours, family) in all.iter_mut().zip(Family::BOTH) {
             let saved =
