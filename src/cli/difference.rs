@@ -75,19 +75,28 @@ impl Counts {
         kinds.into_iter().filter_map(part).collect::<Vec<_>>().join(" ")
     }
 
+    /// `, and 1 that can't be read is left alone`
+    fn unreadable(&self) -> String {
+        match self.of(ChangeKind::Foreign) {
+            0 => String::new(),
+            1 => ", and 1 that can't be read is left alone".to_owned(),
+            many => format!(", and {many} that can't be read are left alone"),
+        }
+    }
+
     /// `5 rules added, 1 moved, 20 kept`
     fn words(&self, mood: Mood) -> String {
         let words = match mood {
-            Mood::Planned => ["to add", "to remove", "to move", "stay", "can't be read and stay"],
-            Mood::Done | Mood::OnTrial => ["added", "removed", "moved", "kept", "can't be read and were kept"],
+            Mood::Planned => ["to add", "to remove", "to move", "stay"],
+            Mood::Done | Mood::OnTrial => ["added", "removed", "moved", "kept"],
         };
-        let kinds = [ChangeKind::Added, ChangeKind::Removed, ChangeKind::Moved, ChangeKind::Kept, ChangeKind::Foreign];
+        let kinds = [ChangeKind::Added, ChangeKind::Removed, ChangeKind::Moved, ChangeKind::Kept];
         let mut parts: Vec<String> = Vec::new();
         for (kind, word) in kinds.into_iter().zip(words).filter(|(kind, _)| self.of(*kind) > 0) {
             let count = self.of(kind);
             parts.push(if parts.is_empty() { format!("{} {word}", number(count, "rule")) } else { format!("{count} {word}") });
         }
-        parts.join(", ")
+        parts.join(", ") + &self.unreadable()
     }
 }
 
@@ -135,12 +144,8 @@ pub fn text(loaded: &Loaded, outcome: &Outcome, mood: Mood, verbose: bool, look:
     outcome.changes.iter().for_each(|change| all.0[change.kind as usize] += 1);
     let identity = &loaded.compiled.identity;
     if outcome.plan.is_empty() {
-        let foreign = match all.of(ChangeKind::Foreign) {
-            0 => String::new(),
-            some => format!(", and {} among them that can't be read", number(some, "rule")),
-        };
         let rules = number(all.of(ChangeKind::Kept), "rule");
-        return format!("policy {identity} holds already, nothing to do: {rules} as they should be{foreign}\n");
+        return format!("policy {identity} holds already, nothing to do: {rules} as they should be{}\n", all.unreadable());
     }
     let holds = match mood {
         Mood::Planned => "",
@@ -191,7 +196,7 @@ fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> V
     let known: HashSet<_> = outcome.changes.iter().map(|change| (change.family, &change.chain)).collect();
     let gone = |step: &Step| matches!(step, Step::DeleteChain(family, chain) if !known.contains(&(*family, chain)));
     if mood != Mood::OnTrial && outcome.plan.steps.iter().any(gone) {
-        lines.push(plain('-', "what is left of a trial"));
+        lines.push(plain('-', "the chains of a trial"));
     }
     lines
 }

@@ -164,7 +164,7 @@ enum Command {
     /// Go back to what stood before the last change; end a trial
     Rollback {
         /// So many changes
-        #[arg(default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(default_value = "1", value_parser = clap::value_parser!(u64).range(1..=20))]
         steps: u64,
         /// Show the changes that are known
         #[arg(short, long)]

@@ -106,7 +106,10 @@ fn words(fault: Fault, status: &Status) -> String {
             format!("the rules are not those of the policy (they are {}); `dockgate plan POLICY` shows what was changed", status.hash)
         }
         Fault::Foreign(rules) => {
-            format!("{} in our chains that dockgate can't read; `dockgate list` shows where", number(rules, "rule"))
+            let rules = number(rules, "rule");
+            format!(
+                "{rules} in our chains that dockgate can't read; `dockgate list` shows the handle, `iptables -D CHAIN --handle N` removes it"
+            )
         }
         Fault::OtherFamily => "the other family has a policy that this one has not; `dockgate apply POLICY` is for both".to_owned(),
         Fault::Unreached => {
