@@ -18,10 +18,10 @@ use std::{
 };
 
 /// A network namespace of its own, gone when this is dropped or the test ends.
-struct Netns(Child);
+pub struct Netns(Child);
 
 impl Netns {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", "echo; exec cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -29,7 +29,7 @@ impl Netns {
         Self(child)
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         format!("/proc/{}/ns/net", self.0.id()).into()
     }
 }
@@ -42,7 +42,7 @@ impl Drop for Netns {
 }
 
 /// All there is, without comments; no packet changes a counter here.
-fn ruleset(netns: &Path) -> String {
+pub fn ruleset(netns: &Path) -> String {
     let saved = printed(&mut within(netns, "iptables-save"));
     let tables = printed(within(netns, "nft").args(["list", "tables"]));
     saved.lines().filter(|line| !line.starts_with('#')).chain(tables.lines()).collect::<Vec<_>>().join("\n")
@@ -80,7 +80,7 @@ fn killed_at_any_system_call_of_a_restore_it_leaves_the_old_or_the_new() {
     assert_eq!((rules(&old), rules(&new)), (10, 1000));
 
     reset();
-    let calls = calls(&netns, &restore);
+    let calls = calls(traced(&netns, &restore, &["--output=/dev/stderr"]));
     reset();
     let (mut olds, mut news) = (0, 0);
     for (call, (name, nth)) in calls.iter().enumerate() {
@@ -99,10 +99,10 @@ fn killed_at_any_system_call_of_a_restore_it_leaves_the_old_or_the_new() {
     show(&format!("killed at each of {} system calls: {olds} times the old ruleset was found, {news} times the new", calls.len()));
 }
 
-/// The system calls of an undisturbed run in their order, each with how many of its name there
+/// The system calls of an undisturbed run, whose log is stderr, in their order, each with how many of its name there
 /// have been: strace counts each name on its own.
-fn calls(netns: &Path, words: &str) -> Vec<(String, usize)> {
-    let log = traced(netns, words, &["--output=/dev/stderr"]).stderr(Stdio::piped()).output().unwrap();
+pub fn calls(mut logged: Command) -> Vec<(String, usize)> {
+    let log = logged.stderr(Stdio::piped()).output().unwrap();
     assert!(log.status.success());
     let log = String::from_utf8_lossy(&log.stderr).into_owned();
     let mut counts = HashMap::new();
@@ -118,7 +118,7 @@ fn calls(netns: &Path, words: &str) -> Vec<(String, usize)> {
 }
 
 /// dockgate in the namespace under strace, silent.
-fn traced(netns: &Path, words: &str, options: &[&str]) -> Command {
+pub fn traced(netns: &Path, words: &str, options: &[&str]) -> Command {
     let dockgate = dockgate(netns, words);
     // Inside of what enters the namespace, so that the calls are dockgate's alone.
     let words: Vec<_> = dockgate.get_args().collect();
@@ -129,7 +129,7 @@ fn traced(netns: &Path, words: &str, options: &[&str]) -> Command {
 }
 
 /// dockgate in a network namespace.
-fn dockgate(netns: &Path, words: &str) -> Command {
+pub fn dockgate(netns: &Path, words: &str) -> Command {
     let mut command = within(netns, env!("CARGO_BIN_EXE_dockgate"));
     command.args(words.split_whitespace());
     command

@@ -21,4 +21,6 @@ mod plans;
 mod policies;
 mod random;
 mod readme;
+mod reconcile;
 mod support;
+mod table;

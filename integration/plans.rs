@@ -4,15 +4,15 @@
 use std::collections::VecDeque;
 
 use dockgate::{
-    message::Place,
-    model::{ChainName, Counters, Family, Generation, Handle},
-    plan::{self, AddRule, Plan, Step},
-    rule::{Parser, Reading, Rule},
-    ruleset::{Chain, ChainType, Entry, Hook, Ruleset},
+    model::{ChainName, Counters, Family},
+    plan::{self, Plan},
+    rule::Rule,
+    ruleset::{Entry, Ruleset},
     save::{SavedChain, SavedRule},
-    syntax::split,
 };
 use proptest::{collection::vec, prelude::*};
+
+use crate::table;
 
 /// What may stand in a chain: by number, a rule of iptables or (`None`) something foreign.
 const KINDS: &[Option<&str>] = &[
@@ -29,26 +29,18 @@ const KINDS: &[Option<&str>] = &[
 const WANTED: usize = KINDS.len() - 1;
 
 fn rule(kind: usize) -> Rule {
-    let mut words = Vec::new();
-    split(KINDS[kind].unwrap(), &mut words).unwrap();
-    Parser::parse(&words, Family::Ip).unwrap().rules.remove(0)
+    table::rule(KINDS[kind].unwrap(), Family::Ip)
 }
 
 fn entry(kind: usize, handle: u64) -> Entry {
-    let reading = if KINDS[kind].is_some() { Reading::Rule(rule(kind)) } else { Reading::Foreign };
-    let counters = Some(Counters { packets: handle, bytes: 10 * handle });
-    Entry { handle: Handle(handle), counters, reading, raw: None, userdata: None }
+    table::entry(KINDS[kind].map(|_| rule(kind)), handle, Counters { packets: handle, bytes: 10 * handle })
 }
 
-/// `DOCKER-USER` with those entries, and an empty chain `mine`.
+/// `DOCKER-USER` with those entries, and empty chains `mine` and `f2b-sshd`.
 fn ruleset(entries: Vec<Entry>) -> Ruleset {
-    let chain = |name: &str, hook, rules| {
-        let name = ChainName::from_kernel(name).unwrap();
-        Chain { name, handle: Handle(1), hook, uses: 0, rules: Some(rules) }
-    };
-    let forward = Hook { kind: ChainType::Filter, number: 2, priority: 0, accepts: true, counters: None };
-    let chains = vec![chain("FORWARD", Some(forward), Vec::new()), chain("DOCKER-USER", None, entries), chain("mine", None, Vec::new())];
-    Ruleset { family: Family::Ip, generation: Generation(1), chains, sets: Default::default() }
+    let empty = ["FORWARD", "mine", "f2b-sshd"].map(|name| table::chain(name, Vec::new()));
+    let chains = empty.into_iter().chain([table::chain("DOCKER-USER", entries)]).collect();
+    table::ruleset(Family::Ip, chains)
 }
 
 fn observed(kinds: &[usize]) -> Vec<Entry> {
@@ -62,63 +54,10 @@ fn desired(kinds: &[usize], declared: bool) -> Vec<SavedChain> {
 }
 
 /// Carries out the steps on `DOCKER-USER` as the kernel would.
-fn carry_out(mut chain: Vec<Entry>, plan: &Plan) -> Vec<Entry> {
-    let mut next = 1000;
-    // The handle of the rule that each message made.
-    let mut made: Vec<Option<Handle>> = Vec::new();
-    for step in &plan.steps {
-        let at = |chain: &[Entry], handle: Handle| {
-            chain.iter().position(|entry| entry.handle == handle).unwrap_or_else(|| panic!("{step}: there is no rule {handle}"))
-        };
-        let mut new = |rule: &Rule, counters: Counters, handle: Option<Handle>| {
-            next += 1;
-            let reading = Reading::Rule(rule.clone());
-            Entry { handle: handle.unwrap_or(Handle(next)), counters: Some(counters), reading, raw: None, userdata: None }
-        };
-        match step {
-            Step::Rule(add) => {
-                let AddRule { chain: name, place, rule, counters, .. } = add.as_ref();
-                assert_eq!(name.as_str(), "DOCKER-USER");
-                let mut entry = new(rule, *counters, None);
-                let index = match *place {
-                    Place::First => 0,
-                    Place::Last => chain.len(),
-                    Place::Before(handle) => at(&chain, handle),
-                    Place::After(handle) => at(&chain, handle) + 1,
-                    Place::AfterStep(message) => at(&chain, made[message as usize].expect("a message that makes a rule")) + 1,
-                    Place::Replacing(handle) => {
-                        entry.handle = handle;
-                        let index = at(&chain, handle);
-                        chain.remove(index);
-                        index
-                    }
-                };
-                made.push(Some(entry.handle));
-                chain.insert(index, entry);
-            }
-            Step::Append { chain: name, rules, .. } => {
-                for SavedRule { rule, counters, .. } in rules {
-                    assert_eq!(name.as_str(), "DOCKER-USER");
-                    let entry = new(rule, *counters, None);
-                    made.push(Some(entry.handle));
-                    chain.push(entry);
-                }
-            }
-            Step::DeleteRule { handle, .. } => {
-                let index = at(&chain, *handle);
-                chain.remove(index);
-                made.push(None);
-            }
-            Step::Flush(_, name) => {
-                assert_eq!(name.as_str(), "DOCKER-USER");
-                chain.clear();
-                made.push(None);
-            }
-            other => panic!("{other}"),
-        }
-    }
-    assert_eq!(made.len(), plan.messages());
-    chain
+fn carry_out(entries: Vec<Entry>, plan: &Plan) -> Vec<Entry> {
+    let mut tables = [ruleset(entries)];
+    table::carry_out(&mut tables, plan);
+    tables[0].chain("DOCKER-USER").unwrap().rules().to_vec()
 }
 
 /// Belongs to others as long as the text does not want it: what can't be read, and jumps to a chain

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Runs dockgate without CAP_NET_ADMIN.
-fn unprivileged(words: &[&str], input: &str) -> Done {
+pub fn unprivileged(words: &[&str], input: &str) -> Done {
     const CAP_NET_ADMIN: libc::c_ulong = 12;
     let mut command = Command::new(env!("CARGO_BIN_EXE_dockgate"));
     command.args(words);
@@ -75,6 +75,12 @@ fn where_legacy_iptables_filters_nothing_is_written() {
         {
             let done = dockgate(words, "*filter\n:DOCKER-USER - [0:0]\nCOMMIT\n");
             assert_eq!((done.code, done.out.as_str()), (3, ""), "{words}");
+        }
+        let policy = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("legacy.toml");
+        std::fs::write(&policy, "external = \"lo\"\ndefault = \"drop\"\n").unwrap();
+        for words in [format!("apply {}", policy.display()), format!("apply {} --confirm 60s", policy.display()), "remove".to_owned()] {
+            let done = dockgate(&words, "");
+            assert!(done.code == 3 && done.err.contains("legacy iptables"), "{words}: {done:?}");
         }
         assert_eq!(ruleset(), "");
         // The other family is another table, and looking is free.

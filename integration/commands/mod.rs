@@ -4,7 +4,7 @@
 mod create;
 mod errors;
 mod foreign;
-mod host;
+pub mod host;
 mod restore;
 mod same;
 
