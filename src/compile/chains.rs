@@ -7,9 +7,10 @@ use super::{
 use crate::{
     matches::{Comment, Match},
     model::{ChainName, Counters, Family, Interface, Test},
-    policy::{Action, Block, Policy, PolicyRule, Sources, Verdict},
+    policy::{Action, Block, Policy, PolicyRule, Verdict},
     rule::Rule,
     save::{SavedChain, SavedRule},
+    targets::Target,
 };
 
 /// Builds the chains of one family.
@@ -78,8 +79,7 @@ impl<'p> Builder<'p> {
 
     /// The rules for packets from outside, or for all others.
     fn items(&self, outside: bool) -> Vec<Item<'p>> {
-        let has = |sources: &Option<Sources>| sources.as_ref().is_none_or(|sources| !sources.addresses.of(self.family).is_empty());
-        let all = self.policy.rules.iter().enumerate().filter(|(_, rule)| has(&rule.from) && has(&rule.to));
+        let all = self.policy.rules.iter().enumerate().filter(|(_, rule)| rule.is_for(self.family));
         all.filter_map(|(index, rule)| Some(Item { index, rule, inward: meant(rule, &self.policy.external, outside)? })).collect()
     }
 
@@ -108,24 +108,22 @@ impl<'p> Builder<'p> {
             return;
         }
         let known = "-m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment replies";
-        let mut routed: Vec<(Option<Interface>, Option<Interface>)> = Vec::new();
-        for rule in self.policy.rules.iter().filter(|rule| rule.action == Action::Accept) {
-            for inward in options(&rule.inward) {
-                for outward in options(&rule.outward) {
-                    for way in [(inward, outward), (outward, inward)] {
-                        if way != (None, None) && !routed.contains(&way) {
-                            routed.push(way);
-                        }
-                    }
+        let mut ways: Vec<Way> = Vec::new();
+        for (inward, outward) in self.policy.rules.iter().flat_map(|rule| accepted(rule, self.family, &self.policy.external)) {
+            for way in [(inward, outward), (outward, inward)] {
+                if !ways.contains(&way) {
+                    ways.push(way);
                 }
             }
         }
-        for (inward, outward) in routed {
+        for (inward, outward) in &ways {
             let inward = inward.map_or_else(String::new, |name| format!("-i {name} "));
             let outward = outward.map_or_else(String::new, |name| format!("-o {name} "));
             self.words(root, Origin::Replies, &format!("{inward}{outward}{known} -j ACCEPT"));
         }
-        self.words(root, Origin::Replies, &format!("{known} -j RETURN"));
+        if !ways.contains(&(None, None)) {
+            self.words(root, Origin::Replies, &format!("{known} -j RETURN"));
+        }
     }
 
     /// Adds a rule in all its combinations.
@@ -191,6 +189,27 @@ fn meant(rule: &PolicyRule, external: &[Interface], outside: bool) -> Option<Vec
     };
     let names: Vec<Interface> = rule.inward.iter().filter(possible).copied().collect();
     (!names.is_empty()).then_some(names)
+}
+
+/// Where packets come in and go out; `None` for anywhere.
+type Way = (Option<Interface>, Option<Interface>);
+
+/// By which interfaces the rule lets connections come and go for good. Their later packets must not
+/// be handed to Docker either: it would drop what it doesn't know.
+fn accepted(rule: &PolicyRule, family: Family, external: &[Interface]) -> Vec<Way> {
+    let named = |test: Option<Test<Interface>>| test.filter(|test| !test.negated).map(|test| test.value);
+    match &rule.action {
+        Action::Accept if rule.is_for(family) => {
+            let inward = options(if rule.inward.is_empty() { external } else { &rule.inward });
+            let outward = options(&rule.outward);
+            inward.iter().flat_map(|&inward| outward.iter().map(move |&outward| (inward, outward))).collect()
+        }
+        Action::Raw(rules) => {
+            let accepts = rules.iter().filter(|(of, rule)| *of == family && rule.target == Some(Target::Accept));
+            accepts.map(|(_, rule)| (named(rule.base.in_interface), named(rule.base.out_interface))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn options(names: &[Interface]) -> Vec<Option<Interface>> {

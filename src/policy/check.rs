@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use super::{Action, Addresses, Block, Policy, PolicyRule, Ports, Problem, Sources};
+use super::{Action, Addresses, Block, Policy, PolicyRule, Ports, Problem};
 use crate::model::{Family, Interface};
 
 /// Looks at every rule that has a span: of the others something is wrong already.
@@ -45,8 +45,7 @@ pub(super) fn rules(policy: &Policy, spans: &[Option<Range<usize>>], problems: &
 
 /// The families whose packets a rule can match.
 fn families(rule: &PolicyRule) -> Vec<Family> {
-    let has = |sources: &Option<Sources>, family| sources.as_ref().is_none_or(|sources| !sources.addresses.of(family).is_empty());
-    Family::BOTH.into_iter().filter(|&family| has(&rule.from, family) && has(&rule.to, family)).collect()
+    Family::BOTH.into_iter().filter(|&family| rule.is_for(family)).collect()
 }
 
 /// How many steps are taken before no more rules are compared: some 10 ms. Lists that are longer

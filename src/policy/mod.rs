@@ -197,6 +197,11 @@ impl PolicyRule {
             _ => text,
         }
     }
+
+    /// Has it addresses of that family wherever it has any?
+    pub fn is_for(&self, family: Family) -> bool {
+        [&self.from, &self.to].into_iter().flatten().all(|sources| !sources.addresses.of(family).is_empty())
+    }
 }
 
 impl Verdict {
