@@ -15,6 +15,7 @@ mod iptables;
 mod killed;
 mod lab;
 mod layers;
+mod meaning;
 mod never_crashes;
 mod packets;
 mod plans;

@@ -1,0 +1,8 @@
+//! What policies mean: against an interpreter of their own, by real packets, and with a real engine.
+
+mod language;
+mod packets;
+mod random;
+mod reference;
+mod walk;
+mod world;
