@@ -14,4 +14,4 @@ macro_rules! on_each_engine {
         mod docker28 { $(#[test] fn $name() { super::$name(crate::docker::engine::Version::Docker28) })+ }
     };
 }
-use on_each_engine;
+pub(crate) use on_each_engine;
