@@ -5,7 +5,7 @@ use std::fs;
 use dockgate::{
     compile,
     model::{Family, Protocol},
-    policy::Policy,
+    policy::{File, Policy},
 };
 
 use super::world::{
@@ -368,4 +368,13 @@ fn iptables_reads_every_form() {
             world.apply(&policy);
         }
     });
+}
+
+#[test]
+fn what_a_rule_of_iptables_cannot_have_is_refused() {
+    for rule in ["comment = '!'", "name = '!'", "log = '!'", "in = '!'"] {
+        let text = format!("external = 'ext0'\ndefault = 'drop'\n[[rule]]\nallow = '80/tcp'\n{rule}");
+        let read = Policy::parse(vec![File::new("policy.toml", text)]);
+        assert!(!read.is_sound(), "{rule}");
+    }
 }

@@ -130,10 +130,12 @@ fn rule() -> impl Strategy<Value = PolicyRule> {
         1 => Just(Action::Log),
         1 => select(LINES).prop_map(raw),
     ];
-    let log =
-        prop_oneof![4 => Just(None), 1 => select(&["one", "two", "three words \"quoted\""][..]).prop_map(|text| Some(text.to_owned()))];
+    let log = prop_oneof![4 => Just(None), 1 => select(&["one", "two", "three words \"quoted\"", "-j", "! x"][..]).prop_map(|text| Some(text.to_owned()))];
     let title = || {
-        option::of(select(&["web", "past web", "web 2", "past-web", "Äöü", "a rule with quite a long title"][..]).prop_map(str::to_owned))
+        option::of(
+            select(&["web", "past web", "web 2", "past-web", "Äöü", "a rule with quite a long title", "-j", "! x", "a\\\"b'"][..])
+                .prop_map(str::to_owned),
+        )
     };
     let tests = (ports(), option::of(sources()), option::weighted(0.2, sources()), names(), names());
     (action, tests, log, title(), title()).prop_map(|(action, (ports, from, to, inward, outward), log, name, comment)| {

@@ -149,6 +149,8 @@ impl Reader<'_> {
             ("this has characters that are no text".to_owned(), "make it one line, without tabs".to_owned())
         } else if text.is_empty() || (key != "log" && text.trim().is_empty()) {
             ("this is empty".to_owned(), format!("say something, or leave `{key}` out"))
+        } else if text == "!" {
+            ("a `!` alone is no text to iptables".to_owned(), format!("say something, or leave `{key}` out"))
         } else {
             return Some(text.to_owned());
         };
