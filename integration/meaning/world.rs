@@ -202,6 +202,7 @@ impl World {
     /// A file of that name with the policy, which lives as long as this.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.state.join(name);
+        fs::create_dir_all(&self.state).unwrap();
         fs::write(&path, both(text)).unwrap();
         path.to_str().unwrap().to_owned()
     }
