@@ -7,7 +7,7 @@ use crate::{
     attr::Writer,
     expr::{Bitwise, Cmp, Condition, Expr, Field, Item, Meta, Operand, Payload, Range, Xt},
     model::{Dialect, Family, Protocol, Test},
-    syntax::{Args, Example, OptionSpec, SyntaxError},
+    syntax::{Args, Example, OptionSpec, SyntaxError, looks_like_option},
     uapi::NFT_REG_1,
 };
 
@@ -121,6 +121,16 @@ impl<T> Listed<T> {
     pub fn find(list: &'static [Self], name: &str, family: Family) -> Option<&'static Self> {
         list.iter().find(|one| one.families.contains(&family) && (one.name == name || one.aliases.contains(&name)))
     }
+}
+
+/// The name in a field of a kernel structure (up to its NUL), if words can say it as an option's value.
+pub fn name(field: &[u8]) -> Option<&str> {
+    crate::attr::string(field).filter(|name| *name != "!" && !looks_like_option(name))
+}
+
+/// The same of an option that takes any text but a `!` alone.
+pub fn text(field: &[u8]) -> Option<&str> {
+    crate::attr::string(field).filter(|text| *text != "!")
 }
 
 /// The ipsets of the network namespace: rules hold a set's number, people its name.

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer, Refused},
+    extension::{self, Cursor, Extension, Linearizer, Refused},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt, readable},
 };
 
@@ -108,7 +107,7 @@ impl Extension for Bpf {
                 Program::Code(program.as_chunks().0.iter().take(count).map(Instruction::from_xt).collect())
             }
             PATH_PINNED => {
-                let path = attr::string(program)?.to_owned();
+                let path = extension::name(program)?.to_owned();
                 let descriptor = i32::from_ne_bytes(*info[4..].first_chunk()?);
                 Program::Pinned(Pinned { path, descriptor })
             }

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer, Refused},
+    extension::{self, Cursor, Extension, Linearizer, Refused},
     model::Test,
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, quote},
 };
@@ -67,9 +66,7 @@ impl Extension for Cgroup {
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_match::<LEN>(Self::NAME, 2)?;
-        // Behind an option no word is taken that looks like one.
-        let option = |path: &str| path == "!" || path.starts_with("--") || (path.len() == 2 && path.starts_with('-'));
-        let path = || attr::string(&info[GROUP_AT..GROUP_END]).filter(|path| (1..=PATH_MAX).contains(&path.len()) && !option(path));
+        let path = || extension::name(&info[GROUP_AT..GROUP_END]).filter(|path| (1..=PATH_MAX).contains(&path.len()));
         let (negated, value) = match info[..GROUP_AT] {
             [1, 0, negated, 0] => (negated, Group::Path(path()?.to_owned())),
             [0, 1, 0, negated] => (negated, Group::Class(u32::from_ne_bytes(*info[GROUP_AT..].first_chunk()?))),

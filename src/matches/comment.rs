@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::{
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     syntax::{Args, Example, OptionSpec, SyntaxError, opt, quote},
 };
 
@@ -47,7 +47,7 @@ impl Extension for Comment {
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_match::<LEN>(Self::NAME, 0)?;
-        Self::new(crate::attr::string(info)?)
+        Self::new(extension::text(info)?)
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,7 @@ use super::{
     rate::{self, Bytes},
 };
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     model::Family,
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
@@ -263,7 +262,7 @@ impl Limit {
             Some(Rate::Packets { pause: avg, burst }).filter(|_| faithful)?
         };
         let limit = Self {
-            name: attr::string(&info[..255])?.to_owned(),
+            name: extension::name(&info[..255])?.to_owned(),
             above: mode & INVERT != 0,
             rate,
             mode: mode & MODES.iter().fold(0, |all, (_, bit)| all | bit),

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     syntax::{Args, Example, OptionSpec, SyntaxError, opt, quote},
 };
 
@@ -51,7 +50,7 @@ impl Extension for Helper {
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_match::<40>(Self::NAME, 0)?;
         let (&[a, b, c, d], rest) = info.split_first_chunk()?;
-        let name = attr::string(&rest[..LEN])?.to_owned();
+        let name = extension::name(&rest[..LEN])?.to_owned();
         let helper = Self { negated: u32::from_ne_bytes([a, b, c, d]) == 1, name };
         (helper.name.len() < LEN && helper.to_xt() == *info).then_some(helper)
     }

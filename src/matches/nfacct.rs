@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer, Refused},
+    extension::{self, Cursor, Extension, Linearizer, Refused},
     syntax::{Args, Example, OptionSpec, SyntaxError, opt, quote},
 };
 
@@ -51,7 +50,7 @@ impl Extension for Nfacct {
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_match::<LEN>(Self::NAME, 1)?;
-        let name = attr::string(info).filter(|name| (1..=NAME_MAX).contains(&name.len()) && !name.contains('\n'))?;
+        let name = extension::name(info).filter(|name| (1..=NAME_MAX).contains(&name.len()) && !name.contains('\n'))?;
         Some(Self { name: name.to_owned() }).filter(|own| own.to_xt() == *info)
     }
 

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     model::{Family, Protocol, Test},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
@@ -79,7 +78,7 @@ impl Extension for Osf {
         let &[_, flags, log, ttl] = numbers.as_chunks().0 else { return None };
         let flags = u32::from_ne_bytes(flags);
         let level = |bit: u32, bytes: [u8; 4]| (flags & bit != 0).then_some(u32::from_ne_bytes(bytes));
-        let value = attr::string(genre).filter(|genre| (1..=GENRE_MAX).contains(&genre.len()))?.to_owned();
+        let value = extension::name(genre).filter(|genre| (1..=GENRE_MAX).contains(&genre.len()))?.to_owned();
         let osf = Self { genre: Test { negated: flags & INVERT != 0, value }, ttl: level(TTL, ttl), log: level(LOG, log) };
         let known = [osf.ttl, osf.log].into_iter().flatten().all(|level| level <= 2);
         (known && osf.to_xt() == *info).then_some(osf)

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     model::{Interface, Test},
     syntax::{Args, Example, OptionSpec, SyntaxError, opt, readable},
 };
@@ -88,7 +87,7 @@ impl Extension for Physdev {
         let fact = |bit: u8| (matched & bit != 0).then_some(Test { negated: inverted & bit != 0, value: () });
         let port = |bit, at: usize| {
             let Test { negated, .. } = fact(bit)?;
-            let value = Interface::new(attr::string(&info[at..at + NAME_LEN])?).ok()?;
+            let value = Interface::new(extension::name(&info[at..at + NAME_LEN])?).ok()?;
             Some(Test { negated, value })
         };
         let physdev = Self {

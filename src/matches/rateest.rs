@@ -2,8 +2,7 @@ use std::fmt;
 
 use super::bits;
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer, Refused},
+    extension::{self, Cursor, Extension, Linearizer, Refused},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
 
@@ -162,7 +161,7 @@ impl Extension for Rateest {
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_match::<LEN>(Self::NAME, 0)?;
-        let name = |at: usize| attr::string(&info[at..at + NAME_MAX + 1]).filter(|name| (1..=NAME_MAX).contains(&name.len()));
+        let name = |at: usize| extension::name(&info[at..at + NAME_MAX + 1]).filter(|name| (1..=NAME_MAX).contains(&name.len()));
         let half = |at: usize| u16::from_ne_bytes([info[at], info[at + 1]]);
         let (flags, mode) = (half(32), half(34));
         let (unit, at) = if flags & BPS != 0 { (Unit::Bytes, [36, 44]) } else { (Unit::Packets, [40, 48]) };

@@ -5,8 +5,7 @@ use std::{
 
 use super::proc_name;
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     model::{Family, Ip6Text},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
@@ -231,7 +230,7 @@ impl Entry {
             flags: info[8],
             seconds: u32::from_ne_bytes(*info.first_chunk()?),
             hits: u32::from_ne_bytes(*info[4..].first_chunk()?),
-            name: attr::string(name)?.to_owned(),
+            name: extension::name(name)?.to_owned(),
             destination: info[210] != 0,
             mask: Mask { value, filled },
         };

@@ -11,7 +11,7 @@ use crate::{
     extension::Listed,
     matches::{self, Match},
     model::{Family, Protocol, Test},
-    syntax::{Args, Given, OptionSpec, SyntaxError, Word},
+    syntax::{Args, Given, OptionSpec, SyntaxError, Word, looks_like_option},
     targets::Target,
 };
 
@@ -113,8 +113,7 @@ impl<'a> Parser<'a> {
             };
             let Some(word) = word else { break };
             // For getopt the first word is the option's whatever it is; but only a text can look like an option.
-            let option = word.text.starts_with("--") || (word.text.len() == 2 && word.text.starts_with('-'));
-            if (option && *what != "TEXT") || (!values.is_empty() && word.text.starts_with('-')) {
+            if (looks_like_option(&word.text) && *what != "TEXT") || (!values.is_empty() && word.text.starts_with('-')) {
                 return Err(word.error(format!("`--{}` needs a word here: {what}", spec.name)));
             }
             if word.text == "!" {

@@ -8,7 +8,7 @@ mod parse;
 
 pub use args::{Args, Given};
 pub use line::{Line, Word, quote, readable, split};
-pub use options::{Example, OptionSpec, Outcome, opt};
+pub use options::{Example, OptionSpec, Outcome, looks_like_option, opt};
 pub use parse::*;
 
 use std::ops::Range;

@@ -109,3 +109,8 @@ impl Example {
         self
     }
 }
+
+/// Would this word, in the place of a value, be taken for an option? Only texts may look so.
+pub fn looks_like_option(word: &str) -> bool {
+    word.starts_with("--") || (word.len() == 2 && word.starts_with('-'))
+}

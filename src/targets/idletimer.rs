@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer, Refused},
+    extension::{self, Cursor, Extension, Linearizer, Refused},
     matches::proc_name,
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt, readable},
 };
@@ -86,7 +85,7 @@ impl Extension for Idletimer {
         let info = cursor.take_target::<LEN>(Self::NAME, 1)?;
         let timer = Self {
             seconds: u32::from_ne_bytes(*info.first_chunk()?),
-            label: attr::string(&info[4..32])?.to_owned(),
+            label: extension::name(&info[4..32])?.to_owned(),
             alarm: info[33] != 0,
         };
         let known = (1..=SECONDS_MAX).contains(&timer.seconds) && is_valid(&timer.label);

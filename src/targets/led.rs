@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, number, opt},
 };
 
@@ -71,7 +70,7 @@ impl Extension for Led {
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_target::<LEN>(Self::NAME, 0)?;
         let led = Self {
-            name: attr::string(&info[..27])?.strip_prefix(PREFIX)?.to_owned(),
+            name: extension::name(&info[..27])?.strip_prefix(PREFIX)?.to_owned(),
             delay: u32::from_ne_bytes(*info[28..].first_chunk()?),
             always_blink: info[27] != 0,
         };

@@ -2,8 +2,7 @@ use std::fmt;
 
 use super::prefix;
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt, parse_number, quote},
 };
 
@@ -90,7 +89,7 @@ impl Extension for Log {
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_target(Self::NAME, 0)?;
-        let log = Self { level: info[0], flags: info[1], prefix: attr::string(&info[2..])?.to_owned() };
+        let log = Self { level: info[0], flags: info[1], prefix: extension::text(&info[2..])?.to_owned() };
         let flags = FLAGS.iter().fold(0, |bits, (_, bit)| bits | bit);
         let known = log.level <= 7 && log.flags & !flags == 0 && prefix::is_valid(&log.prefix, PREFIX_MAX);
         (known && log.to_xt() == *info).then_some(log)

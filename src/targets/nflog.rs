@@ -2,9 +2,8 @@ use std::fmt;
 
 use super::prefix;
 use crate::{
-    attr,
     expr::{self, Expr, Item},
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     syntax::{Args, Example, OptionSpec, SyntaxError, number, opt, quote},
 };
 
@@ -153,7 +152,7 @@ impl Nflog {
         let len = u32::from_ne_bytes([a, b, c, d]);
         let nflog = Self {
             group: u16_at(4),
-            prefix: attr::string(&info[12..76])?.to_owned(),
+            prefix: extension::text(&info[12..76])?.to_owned(),
             len: match (u16_at(8), len) {
                 (0, 0) => None,
                 (0, _) => Some(Len::Range(len)),

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer, Refused},
+    extension::{self, Cursor, Extension, Linearizer, Refused},
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt, readable},
 };
 
@@ -99,7 +98,7 @@ impl Extension for Rateest {
 
     fn delinearize(cursor: &mut Cursor<'_, '_>) -> Option<Self> {
         let info = cursor.take_target::<LEN>(Self::NAME, 0)?;
-        let name = attr::string(&info[..16])?.to_owned();
+        let name = extension::name(&info[..16])?.to_owned();
         let rateest = Self { name, pace: Pace { interval: info[16] as i8, ewma: info[17] } };
         let known = (1..=NAME_MAX).contains(&rateest.name.len()) && rateest.pace.is_valid();
         (known && rateest.to_xt() == *info).then_some(rateest)

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use crate::{
-    attr,
-    extension::{Cursor, Extension, Linearizer},
+    extension::{self, Cursor, Extension, Linearizer},
     matches::host::Host,
     model::Interface,
     syntax::{Args, Example, Given, OptionSpec, SyntaxError, opt},
@@ -70,7 +69,7 @@ impl Extension for Tee {
         let info = cursor.take_target::<LEN>(Self::NAME, 1)?;
         let mut host = [0xff; 32];
         host[..16].copy_from_slice(&info[..16]);
-        let name = attr::string(&info[16..32])?;
+        let name = extension::name(&info[16..32])?;
         let out_interface = if name.is_empty() { None } else { Some(Interface::exact(name.as_bytes())?) };
         let tee = Self { gateway: Host::from_xt(&host, family)?, out_interface };
         (info[..16] != [0; 16] && tee.to_xt() == *info).then_some(tee)
