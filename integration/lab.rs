@@ -4,15 +4,15 @@ use std::{
     net::{IpAddr, SocketAddr},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use dockgate::{
-    lab::{self, Error, Netns, Outcome, Party, TcpResponder, Topology, UdpResponder, Userns, tcp_answers},
+    lab::{self, Error, Netns, Outcome, Packet, Party, Router, TcpResponder, Topology, Tun, UdpResponder, Userns, tcp_answers},
     model::Family,
 };
 
-use crate::support::{in_netns, need, run};
+use crate::support::{call, in_netns, need, run, skip};
 
 /// For what is to pass.
 const LONG: Duration = Duration::from_secs(5);
@@ -259,5 +259,113 @@ fn who_enters_is_root_there_with_loopback_up() {
         }
         let error = TcpResponder::bind(80).unwrap_err();
         assert_eq!(error.errno(), Some(libc::EADDRINUSE), "{error}");
+    });
+}
+
+/// A router, unless there are no TUN devices here.
+fn router(test: &str) -> Option<Router> {
+    match Router::build("router", "eth0") {
+        Err(error @ Error::NoTun { .. }) => {
+            skip(test, "tun", &format!("{error}\nhint: {}", error.hint().unwrap()));
+            None
+        }
+        built => Some(built.unwrap()),
+    }
+}
+
+/// From somewhere to the receiver behind a router.
+fn way(from: &str, port: u16) -> (SocketAddr, SocketAddr) {
+    let from: IpAddr = from.parse().unwrap();
+    let family = if from.is_ipv4() { Family::Ip } else { Family::Ip6 };
+    (SocketAddr::new(from, 4000), SocketAddr::new(Router::receiver(family), port))
+}
+
+#[test]
+fn a_packet_is_forwarded_within_the_call_that_sends_it() {
+    let test = "lab::a_packet_is_forwarded_within_the_call_that_sends_it";
+    in_netns(test, || {
+        let Some(router) = router(test) else { return };
+        if !need(test, "iptables") {
+            return;
+        }
+        let rules = |family: Family, line: &str| router.netns().run(|| call(family.command(), line, "").ok()).unwrap();
+        for (family, friend, stranger) in [(Family::Ip, "10.1.2.3", "10.9.9.9"), (Family::Ip6, "fd00:a::1", "fd00:b::1")] {
+            for make in [Packet::udp, Packet::syn] {
+                let packet = |from| {
+                    let (from, to) = way(from, 80);
+                    make(from, to)
+                };
+                rules(family, "-F FORWARD");
+                rules(family, &format!("-A FORWARD -i eth0 -o docker0 -s {stranger} -j DROP"));
+                rules(family, "-A FORWARD -i eth0 -o docker0 -p udp -m udp --dport 80");
+                for _ in 0..3 {
+                    assert!(router.passes(&packet(friend)).unwrap());
+                    assert!(!router.passes(&packet(stranger)).unwrap());
+                }
+                for _ in 0..1000 {
+                    // More than wait on the other side.
+                    router.send(&packet(friend)).unwrap();
+                }
+                let listed = rules(family, "-vnxL FORWARD");
+                let counted: Vec<&str> = listed.lines().skip(2).map(|line| line.split_whitespace().next().unwrap()).collect();
+                let udp = if packet(friend).as_bytes().ends_with(b"dockgate") { "1003" } else { "0" };
+                assert_eq!(counted, ["3", udp], "{listed}");
+            }
+        }
+    });
+}
+
+#[test]
+fn packets_are_right_to_who_receives_them() {
+    let test = "lab::packets_are_right_to_who_receives_them";
+    in_netns(test, || {
+        if router(test).is_none() {
+            return;
+        }
+        let tun = Tun::new("tun0").unwrap();
+        let here = Netns::current().unwrap();
+        let mut links = here.links().unwrap();
+        links.up("tun0").unwrap();
+        let _servers = serve(&here, 80);
+        for (own, bits, from) in [("10.0.0.1", 24, "10.0.0.2"), ("fd00:7::1", 64, "fd00:7::2")] {
+            let own: IpAddr = own.parse().unwrap();
+            links.add_address("tun0", own, bits).unwrap();
+            let (from, to) = (SocketAddr::new(from.parse().unwrap(), 4000), SocketAddr::new(own, 80));
+            // Who gets wrong lengths or sums does not answer.
+            for (packet, header, answered) in [(Packet::syn(from, to), 13, 0x12), (Packet::udp(from, to), 3, 4000_u16.to_be_bytes()[1])] {
+                let begun = Instant::now();
+                let at = if own.is_ipv4() { 20 } else { 40 };
+                let protocol = if own.is_ipv4() { 9 } else { 6 };
+                let is_answer = |came: &[u8]| came[protocol] == packet.as_bytes()[protocol] && came[at + header] == answered;
+                // An IPv6 address that is just added may not take anything for a moment.
+                while !tun.receive().unwrap().is_some_and(|came| is_answer(&came)) {
+                    assert!(begun.elapsed() < LONG, "{own} {packet:?}");
+                    tun.send(&packet).unwrap();
+                    thread::yield_now();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_tun_is_there_as_long_as_its_value() {
+    let test = "lab::a_tun_is_there_as_long_as_its_value";
+    in_netns(test, || {
+        if router(test).is_none() {
+            return;
+        }
+        let mut links = Netns::current().unwrap().links().unwrap();
+        let tun = Tun::new("tun7").unwrap();
+        links.index("tun7").unwrap();
+        let (from, to) = way("10.1.2.3", 80);
+        // Not up yet.
+        assert_eq!(tun.send(&Packet::udp(from, to)).unwrap_err().raw_os_error(), Some(libc::EIO));
+        assert_eq!(Tun::new("tun7").unwrap_err().to_string(), "can't make the TUN device `tun7`: Device or resource busy (os error 16)");
+        for name in ["", "a-name-too-long-"] {
+            assert_eq!(Tun::new(name).unwrap_err().errno(), Some(libc::EINVAL));
+        }
+        drop(tun);
+        assert_eq!(links.index("tun7").unwrap_err().errno(), Some(libc::ENODEV));
     });
 }

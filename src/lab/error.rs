@@ -24,6 +24,12 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The device that TUN links are made of can't be opened.
+    #[error("can't open /dev/net/tun: {source}")]
+    NoTun {
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// The kernel refused a request about a link, an address or a route.
     #[error("can't {tried}: {source}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Refused {
@@ -64,6 +70,15 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Target { hint, .. } | Self::Entry { hint, .. } => Some(hint),
+            Self::NoTun { source } => Some(match source.raw_os_error().unwrap_or_default() {
+                libc::EACCES | libc::EPERM => {
+                    "udev opens it to everybody: run this as root, or once: chmod 666 /dev/net/tun; in Docker: docker run --device /dev/net/tun"
+                }
+                libc::ENOENT => {
+                    "in Docker: docker run --device /dev/net/tun; elsewhere: mkdir -p /dev/net; mknod -m 666 /dev/net/tun c 10 200"
+                }
+                _ => "this kernel is built without CONFIG_TUN, or has its module not loaded: modprobe tun",
+            }),
             Self::Refused { .. } | Self::System { .. } => match self.errno()? {
                 libc::EPERM | libc::EACCES => Some("this needs root, or a namespace of one's own: call `lab::enter` first"),
                 libc::EROFS => Some("/proc/sys is mounted read-only here, as in a container: run it outside, or with --privileged"),
@@ -79,7 +94,9 @@ impl Error {
     /// The kernel's error number, if it was the kernel that refused.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Entry { source, .. } | Self::Refused { source, .. } | Self::System { source, .. } => source.raw_os_error(),
+            Self::Entry { source, .. } | Self::NoTun { source } | Self::Refused { source, .. } | Self::System { source, .. } => {
+                source.raw_os_error()
+            }
             Self::Target { .. } | Self::Down { .. } => None,
         }
     }

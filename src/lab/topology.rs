@@ -207,7 +207,7 @@ impl Topology {
 
 /// A new namespace set to what we count on, whatever the machine's own is set to (a new one takes
 /// over much of that).
-fn prepared(netns: Netns, ipv6: bool) -> Result<Netns, Error> {
+pub(super) fn prepared(netns: Netns, ipv6: bool) -> Result<Netns, Error> {
     const V4: &[(&str, &str)] = &[
         ("ipv4/ip_forward", "0"),
         // Source addresses are what the rules are about; nothing else may drop them.
