@@ -26,6 +26,7 @@ const LAYERS: &[&str] = &[
     "apply",
     "audit",
     "live",
+    "measure",
     "demo",
     "cli",
 ];

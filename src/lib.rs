@@ -78,6 +78,7 @@
 //! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
 //! | `audit` | PURE: what others wrote that iptables misreads, refuses or loses, and what that does to Docker |
 //! | `live` | policies on this host: apply, on trial, confirm, roll back, remove, status; their history |
+//! | `measure` | what rules cost a packet: the same packets through two hosts in namespaces, with and without |
 //! | `demo` | a Docker host to look at: its chains, packets, rule after rule, and what became of them |
 //! | `cli` | arguments to commands, and all that is printed |
 
@@ -93,6 +94,7 @@ pub mod extension;
 pub mod lab;
 pub mod live;
 pub mod matches;
+pub mod measure;
 pub mod message;
 pub mod model;
 pub mod netlink;

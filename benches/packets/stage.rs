@@ -1,0 +1,163 @@
+//! Hosts to compare, and the proof that the packets took the way they are said to.
+
+use std::{
+    cell::OnceCell,
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use criterion::{BenchmarkId, Criterion, SamplingMode};
+use dockgate::{
+    lab::Packet,
+    measure::{Pairing, Path},
+    model::{Counters, Family},
+};
+
+use crate::support::records::{Record, Records};
+
+/// What a benchmark that can't go on says.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Where packets come in.
+pub const INWARD: &str = "eth0";
+
+/// What becomes of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Passes,
+    Dropped,
+}
+
+/// Packets that all have the same fate.
+#[derive(Debug)]
+pub struct Case {
+    pub name: &'static str,
+    pub packets: Vec<Packet>,
+    pub fate: Fate,
+    /// The number of the rule in `DOCKER-USER` that takes them all, counted from 0, where one does.
+    pub rule: Option<usize>,
+}
+
+/// What is measured: `GROUP/FAMILY/SERIES/CASE/SIZE` is its id.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub group: &'a str,
+    pub family: Family,
+    /// One line in a plot.
+    pub series: &'a str,
+    /// Rules, or addresses.
+    pub size: usize,
+}
+
+/// The hosts without rules, and what was found.
+pub struct Stage {
+    criterion: Criterion,
+    accepts: Path,
+    drops: Path,
+    records: Records,
+}
+
+impl Stage {
+    pub fn build(criterion: Criterion) -> Result<Self> {
+        let mut drops = Path::build("drops", INWARD)?;
+        drops.set_policy(false)?;
+        Ok(Self { criterion, accepts: Path::build("accepts", INWARD)?, drops, records: Records::open("packets") })
+    }
+
+    /// Measures a host that `build` has given its rules, with the packets of every case.
+    pub fn measure(&mut self, subject: Subject<'_>, build: impl Fn(&mut Path) -> Result<()>, cases: &[Case]) {
+        let Subject { group, family, series, size } = subject;
+        let name = format!("{group}/{}/{series}", if family == Family::Ip { "v4" } else { "v6" });
+        let built = OnceCell::new();
+        let new = || {
+            let mut path = Path::build("tested", INWARD).expect("a host like the floor's");
+            build(&mut path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            path
+        };
+        let mut criterion_group = self.criterion.benchmark_group(&name);
+        criterion_group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(1001);
+        criterion_group.warm_up_time(Duration::from_millis(50)).measurement_time(Duration::from_millis(300));
+        for case in cases {
+            let floor = if case.fate == Fate::Passes { &self.accepts } else { &self.drops };
+            let mut pairing = None;
+            criterion_group.bench_function(BenchmarkId::new(case.name, size), |bencher| {
+                let tested: &Path = built.get_or_init(new);
+                let pairing = pairing.get_or_insert_with(|| {
+                    prove(tested, case, family, size);
+                    Pairing::new(floor, tested, &case.packets).expect("packets can be sent")
+                });
+                bencher.iter_custom(|packets| pairing.run(packets).expect("packets can be sent"));
+            });
+            // One pair is what `--test` has.
+            let Some(cost) = pairing.and_then(|pairing| pairing.cost()).filter(|cost| cost.pairs > 1) else { continue };
+            if let Some(tested) = built.get() {
+                prove(tested, case, family, size);
+            }
+            println!(
+                "{name}/{}/{size}: {:+.1} ns [{:+.1} to {:+.1}] over {:.0} ns, {} pairs of {} packets",
+                case.name, cost.added, cost.low, cost.high, cost.floor, cost.pairs, cost.packets
+            );
+            let text = |text: &str| text.to_owned();
+            let record = Record { group: text(group), family: family.to_string(), series: text(series), case: text(case.name), size, cost };
+            self.records.note(format!("{name}/{}/{size}", case.name), &record);
+        }
+        criterion_group.finish();
+    }
+
+    pub fn finish(&self) {
+        self.criterion.final_summary();
+    }
+}
+
+/// Packets do what is said of them, or nothing of it is true.
+fn prove(path: &Path, case: &Case, family: Family, size: usize) {
+    // A dump of more takes longer than what is measured.
+    let rule = case.rule.filter(|_| size <= 10_000);
+    let before = rule.map(|_| counts(path, family));
+    let sample = case.packets.len().min(32);
+    for packet in &case.packets[..sample] {
+        let passes = path.passes(packet).expect("packets can be sent");
+        assert_eq!(passes, case.fate == Fate::Passes, "{}: {packet:?}", case.name);
+    }
+    if let (Some(rule), Some(before)) = (rule, before) {
+        let after = counts(path, family);
+        let taken: Vec<(usize, u64)> =
+            after.iter().zip(&before).map(|(after, before)| after - before).enumerate().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(taken, [(rule, sample as u64)], "{}: the rules that took them", case.name);
+    }
+}
+
+/// How many packets each rule of `DOCKER-USER` took.
+fn counts(path: &Path, family: Family) -> Vec<u64> {
+    path.rules(family).expect("rules can be read").iter().map(|entry| entry.counters.unwrap_or(Counters::default()).packets).collect()
+}
+
+/// Runs a program in the host's namespace with that input.
+pub fn program(path: &Path, command: &[&str], input: &str) -> Result<()> {
+    path.router()
+        .netns()
+        .run(|| {
+            let mut child =
+                Command::new(command[0]).args(&command[1..]).stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(input.as_bytes()).map_err(|error| error.to_string())?;
+            }
+            match child.wait() {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(format!("{}: {status}", command.join(" "))),
+                Err(error) => Err(error.to_string()),
+            }
+        })?
+        .map_err(Into::into)
+}
+
+/// Is the program there? If not, what needs it is said to be skipped.
+pub fn has(program: &str, what: &str) -> bool {
+    let found =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !found {
+        println!("SKIPPED {what}: `{program}` is not there");
+    }
+    found
+}
