@@ -2,6 +2,7 @@
 //! kernel, iptables and dockerd for real.
 
 mod audit;
+mod bench;
 mod combined;
 mod commands;
 mod crashes;

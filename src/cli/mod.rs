@@ -2,6 +2,7 @@
 //! that prints: data on stdout, talk on stderr.
 
 mod audit;
+mod bench;
 mod check;
 mod demo;
 mod difference;
@@ -182,6 +183,15 @@ enum Command {
     },
     /// Show it all in a throw-away network: no root, no Docker
     Demo,
+    /// Measure what rules, and a policy, cost a packet on this machine, in throw-away namespaces
+    Bench {
+        /// Files, or folders of files that end in .toml
+        #[arg(value_name = "POLICY")]
+        policy: Vec<PathBuf>,
+        /// Take about so long
+        #[arg(long, default_value = "15", value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+    },
 }
 
 impl Cli {
@@ -307,6 +317,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Status => status::run(&cli.global),
         Command::Print { what } => print::run(*what),
         Command::Demo => demo::run(&cli.global),
+        Command::Bench { policy, seconds } => bench::run(&cli.global, policy, *seconds),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }
 }

@@ -25,6 +25,10 @@
 
 mod cost;
 mod path;
+mod samples;
+mod work;
 
 pub use cost::{Cost, Pairing, pair};
 pub use path::{Error, Path};
+pub use samples::{Samples, stranger};
+pub use work::{Work, block_list, elsewhere, work};
