@@ -1,15 +1,11 @@
 //! A list of addresses, dropped or allowed, in every shape that it can have.
 
-use std::{
-    collections::HashSet,
-    fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::HashSet, fmt::Write as _, net::IpAddr};
 
 use dockgate::{
     compile,
     lab::{Packet, Router},
-    measure::Path,
+    measure::{Path, stranger},
     model::{Dialect, Family},
     policy::{File, Policy},
 };
@@ -33,7 +29,7 @@ impl List {
     /// The same list for the same numbers, in no order.
     pub fn new(family: Family, count: usize) -> Self {
         let mut known = HashSet::new();
-        let mut fresh = (0..).map(|index| address(family, index)).filter(|address| known.insert(*address));
+        let mut fresh = (0..).map(|index| stranger(family, index)).filter(|address| known.insert(*address));
         let members = fresh.by_ref().take(count).collect();
         Self { family, members, others: fresh.take(POOL).collect() }
     }
@@ -74,26 +70,6 @@ fn packet(from: IpAddr) -> Packet {
     Packet::udp((from, 40_000).into(), (Router::receiver(family), 8080).into())
 }
 
-/// Everybody's address with that number: all over the Internet.
-pub fn address(family: Family, index: u64) -> IpAddr {
-    let random = mixed(index);
-    match family {
-        Family::Ip => {
-            let [first, rest @ ..] = (random as u32).to_be_bytes();
-            // Neither this host, nor a group of receivers.
-            let first = match first % 222 + 1 {
-                127 => 223,
-                first => first,
-            };
-            Ipv4Addr::new(first, rest[0], rest[1], rest[2]).into()
-        }
-        Family::Ip6 => {
-            let low = mixed(random);
-            Ipv6Addr::from(0x2000_u128 << 112 | u128::from(random >> 3) << 64 | u128::from(low)).into()
-        }
-    }
-}
-
 /// splitmix64: numbers without order, the same in every run.
 pub fn mixed(index: u64) -> u64 {
     let mut z = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -119,8 +95,10 @@ pub fn run(stage: &mut Stage, family: Family, size: usize) {
         [("dockgate, dropped", "allow", "drop", Fate::Dropped), ("dockgate, allowed", "drop", "allow", Fate::Passes)]
     {
         let build = |path: &mut Path| {
-            let text =
-                format!("external = '{INWARD}'\ndefault = '{default}'\n[[rule]]\n{action} = 'any'\nfrom = ['{}']\n", list.text("', '"));
+            let text = format!(
+                "external = '{INWARD}'\ndefault = '{default}'\nestablished = false\n[[rule]]\n{action} = 'any'\nfrom = ['{}']\n",
+                list.text("', '")
+            );
             apply(path, &text)
         };
         stage.measure(subject(&list, series), build, &list.cases(listed, false));

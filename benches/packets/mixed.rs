@@ -11,13 +11,13 @@ use std::{
 
 use dockgate::{
     lab::Packet,
-    measure::Path,
+    measure::{Path, stranger},
     model::{ChainName, Dialect, Family},
     rule::Rule,
 };
 
 use crate::{
-    addresses::{address, apply, mixed},
+    addresses::{apply, mixed},
     stage::{Case, Fate, INWARD, Result, Stage, Subject, has, program},
     support::workload::parse,
 };
@@ -37,7 +37,7 @@ struct Grants {
 
 impl Grants {
     fn sender(&self, port: usize, number: usize) -> IpAddr {
-        address(self.family, (if self.same { number } else { port * SENDERS + number }) as u64)
+        stranger(self.family, if self.same { number } else { port * SENDERS + number })
     }
 
     fn container(&self, port: usize) -> IpAddr {
@@ -63,11 +63,11 @@ impl Grants {
             let port = any(index, self.ports);
             self.packet(port, self.sender(port, any(index + POOL, SENDERS)))
         };
-        let stranger = |index: usize| self.packet(any(index, self.ports), address(self.family, 1_000_000 + index as u64));
+        let other = |index: usize| self.packet(any(index, self.ports), stranger(self.family, 1_000_000 + index));
         let last = self.ports - 1;
         let case = |name, packets, fate| Case { name, packets, fate, rule: None };
         vec![
-            case("others", (0..POOL).map(stranger).collect(), Fate::Dropped),
+            case("others", (0..POOL).map(other).collect(), Fate::Dropped),
             case("members", (0..POOL).map(allowed).collect(), Fate::Passes),
             case("first", vec![self.packet(0, self.sender(0, 0))], Fate::Passes),
             case("last", vec![self.packet(last, self.sender(last, SENDERS - 1))], Fate::Passes),

@@ -14,7 +14,7 @@ type Drawn = Result<String, Box<dyn Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Told apart also by those who see few colours (Okabe and Ito).
-const COLOURS: [RGBColor; 9] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -23,11 +23,12 @@ const COLOURS: [RGBColor; 9] = [
     RGBColor(160, 110, 0),
     RGBColor(120, 120, 120),
     RGBColor(90, 60, 160),
+    RGBColor(190, 0, 60),
     RGBColor(0, 0, 0),
 ];
 const FONT: &str = "sans-serif";
 /// Below this is nothing that can be told from no cost.
-const LEAST: f64 = 1.0;
+const LEAST: f64 = 5.0;
 
 /// One line for each series: what they add, in ns, over the number of rules; both logarithmic.
 pub fn lines(series: &[(&str, Vec<&Record>)], across: &str) -> Drawn {
@@ -93,7 +94,7 @@ fn legend(area: &Area<'_>, ends: &[(f64, &str, RGBColor)], title: &str) -> Resul
 
 /// A bar for each name: nanoseconds, and beside it those of another kind.
 pub fn bars(rows: &[(String, f64, Option<f64>)], kinds: [&str; 2]) -> Drawn {
-    const ROW: i32 = 26;
+    const ROW: i32 = 30;
     let most = rows.iter().flat_map(|(_, one, other)| [Some(*one), *other]).flatten().fold(1.0, f64::max);
     let (label, width) = (330, 560.0);
     let height = ROW * rows.len() as i32 + 60;
@@ -112,10 +113,10 @@ pub fn bars(rows: &[(String, f64, Option<f64>)], kinds: [&str; 2]) -> Drawn {
             root.draw(&Text::new(name.clone(), (label - 10, y + 3), right))?;
             for (number, (value, colour)) in [Some(*one), *other].into_iter().zip(COLOURS).enumerate() {
                 let Some(value) = value else { continue };
-                let top = y + 11 * number as i32;
+                let top = y + 13 * number as i32;
                 let end = label + (value.max(0.0) / most * width) as i32 + 1;
-                root.draw(&Rectangle::new([(label, top), (end, top + 9)], colour.filled()))?;
-                root.draw(&Text::new(format!("{value:.1} ns"), (end + 6, top - 2), (FONT, 11).into_font()))?;
+                root.draw(&Rectangle::new([(label, top), (end, top + 11)], colour.filled()))?;
+                root.draw(&Text::new(format!("{value:.1} ns"), (end + 6, top), (FONT, 11).into_font()))?;
             }
         }
         root.present()?;
