@@ -84,7 +84,9 @@ fn signed(ns: f64) -> String {
 /// What one rule costs, in both dialects, the cheapest first.
 pub fn matches(records: &[Record]) -> Vec<(String, f64, Option<f64>)> {
     let each = |record: &Record| record.cost.added / record.size as f64;
-    let of = |group: &str| records.iter().filter(move |record| record.group == group).collect::<Vec<_>>();
+    // `--quick` leaves results of fewer copies.
+    let most = records.iter().filter(|record| record.case == "none").map(|record| record.size).max();
+    let of = |group: &str| records.iter().filter(move |record| record.group == group && Some(record.size) == most).collect::<Vec<_>>();
     let older = of("match by iptables 1.8.7");
     let mut rows: Vec<_> = of("match by iptables 1.8.11")
         .into_iter()
