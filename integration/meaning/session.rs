@@ -91,9 +91,11 @@ impl Session {
 
 /// Makes a program the leader of a session, and its standard input the session's terminal.
 fn own_session(command: &mut Command, terminal: bool) {
-    // SAFETY: between fork and exec only two system calls are made, without memory.
+    // SAFETY: between fork and exec only three system calls are made, without memory.
     unsafe {
         command.pre_exec(move || {
+            // Who runs the tests under `nohup` hands on that hang-ups are ignored.
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
             if libc::setsid() < 0 || (terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0) {
                 return Err(io::Error::last_os_error());
             }

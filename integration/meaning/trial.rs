@@ -100,14 +100,14 @@ fn lost(test: &str, terminal: bool, lose: fn(Session)) {
         world.apply(FIRST);
         only(world, Client(1));
         let begun = Instant::now();
-        let command = apply(world, SECOND, "6s");
+        let command = apply(world, SECOND, "10s");
         let mut session = if terminal { Session::on_terminal(world, command) } else { Session::begin(world, command) };
         session.until("on trial for");
         only(world, Client(2));
         lose(session);
         only(world, Client(2));
         wait_for(world, Client(1));
-        assert!(begun.elapsed() >= Duration::from_secs(6), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_secs(10), "{:?}", begun.elapsed());
         only(world, Client(1));
         // Too late, and still nothing but the first holds.
         let (code, said) = run(world, &["confirm"]);
