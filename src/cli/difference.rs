@@ -13,7 +13,6 @@ use super::{look::Look, policy::Loaded};
 use crate::{
     compile::{Origin, is_ours},
     live::Outcome,
-    matches::Match,
     model::{DOCKER_USER, Family},
     plan::{
         Step,
@@ -217,11 +216,7 @@ fn group(loaded: &Loaded, titles: &HashMap<String, usize>, change: &Change) -> G
         return Group::Jump;
     }
     let Some(rule) = &change.rule else { return Group::Gone("rules that can't be read".to_owned()) };
-    let comment = rule.matches.iter().find_map(|one| match one {
-        Match::Comment(comment) => Some(comment.text()),
-        _ => None,
-    });
-    match (comment, &rule.target) {
+    match (rule.comment(), &rule.target) {
         (Some("replies"), _) => Group::Of(Origin::Replies),
         (Some(comment), _) if comment.starts_with("default: ") => Group::Of(Origin::Default),
         (Some(comment), _) => titles.get(comment).map_or_else(|| Group::Gone(comment.to_owned()), |index| Group::Of(Origin::Rule(*index))),

@@ -12,10 +12,9 @@ use super::{
 use crate::{
     docker::{self, Jump},
     expr,
-    matches::Match,
     model::{ChainName, Counters, DOCKER_USER, Family},
     netlink::Netlink,
-    rule::{Listing, Rule, Standing},
+    rule::{Listing, Standing},
     ruleset::{Chain, Entry, Ruleset, Which},
     targets::Target,
 };
@@ -113,14 +112,6 @@ fn expressions(entry: &Entry) -> Vec<String> {
     }
 }
 
-/// The comment of a rule, if it has one.
-fn comment(rule: &Rule) -> Option<&str> {
-    rule.matches.iter().find_map(|one| match one {
-        Match::Comment(comment) => Some(comment.text()),
-        _ => None,
-    })
-}
-
 /// Chains as JSON; the names of its keys stay.
 pub fn json(ruleset: &Ruleset, chains: &[&Chain]) -> Value {
     let rule = |(index, entry): (usize, &Entry)| {
@@ -129,7 +120,7 @@ pub fn json(ruleset: &Ruleset, chains: &[&Chain]) -> Value {
         match entry.rule() {
             Some(rule) => json!({
                 "number": number, "handle": handle, "packets": packets, "bytes": bytes, "foreign": false,
-                "rule": rule.to_string(), "comment": comment(rule),
+                "rule": rule.to_string(), "comment": rule.comment(),
             }),
             None => json!({
                 "number": number, "handle": handle, "packets": packets, "bytes": bytes, "foreign": true,

@@ -223,8 +223,7 @@ fn default(verdict: Verdict) -> Option<&'static str> {
 /// The line as it was written, with its name where it has none.
 fn commented(rule: &Rule, title: &str) -> Rule {
     let mut rule = rule.clone();
-    let named = rule.matches.iter().any(|one| matches!(one, Match::Comment(_)));
-    if !named && !title.starts_with("iptables ") {
+    if rule.comment().is_none() && !title.starts_with("iptables ") {
         rule.matches.extend(Comment::new(title).map(Match::Comment));
     }
     rule

@@ -102,11 +102,7 @@ impl Identity {
 
     /// Reads it from a rule's comment.
     pub fn of(rule: &Rule) -> Option<Self> {
-        let comment = rule.matches.iter().find_map(|one| match one {
-            Match::Comment(comment) => comment.text().strip_prefix("dockgate: "),
-            _ => None,
-        })?;
-        let (name, hash) = comment.rsplit_once(' ')?;
+        let (name, hash) = rule.comment()?.strip_prefix("dockgate: ")?.rsplit_once(' ')?;
         Some(Self { name: name.to_owned(), hash: hash.to_owned() })
     }
 }

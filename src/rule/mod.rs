@@ -35,6 +35,14 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The text of its first `-m comment`.
+    pub fn comment(&self) -> Option<&str> {
+        self.matches.iter().find_map(|one| match one {
+            Match::Comment(comment) => Some(comment.text()),
+            _ => None,
+        })
+    }
+
     /// Writes the save form, with `-c PACKETS BYTES` where `iptables -v -S` has it.
     ///
     /// # Errors
