@@ -23,7 +23,7 @@ mod names;
 mod rules;
 mod tree;
 
-pub use names::{ROOT, TRIAL, is_ours, is_trial, on_trial};
+pub use names::{ROOT, TRIAL, is_ours, is_trial, on_trial, root, trial};
 
 use std::fmt;
 
@@ -91,8 +91,12 @@ impl Compiled {
 impl Identity {
     /// The jump of the policy with this identity.
     pub fn jump(&self) -> Rule {
-        let comment = Comment::new(&format!("dockgate: {self}")).map(Match::Comment);
-        Rule { matches: comment.into_iter().collect(), target: Some(Target::Jump(names::root())), ..Rule::default() }
+        Rule { matches: self.comment().into_iter().collect(), target: Some(Target::Jump(root())), ..Rule::default() }
+    }
+
+    /// `-m comment --comment "dockgate: NAME HASH"`: what [`Identity::of`] reads.
+    pub fn comment(&self) -> Option<Match> {
+        Comment::new(&format!("dockgate: {self}")).map(Match::Comment)
     }
 
     /// The hash of one family's chains.

@@ -36,8 +36,14 @@ pub fn on_trial(name: &ChainName, back: bool) -> ChainName {
     }
 }
 
-pub(super) fn root() -> ChainName {
+/// [`ROOT`]
+pub fn root() -> ChainName {
     chain(ROOT)
+}
+
+/// [`TRIAL`]
+pub fn trial() -> ChainName {
+    chain(TRIAL)
 }
 
 pub(super) fn outside() -> ChainName {

@@ -41,8 +41,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     apply::{ApplyError, Options, transact},
-    compile::{Compiled, TRIAL, is_ours},
-    matches::{Comment, Match, Time},
+    compile::{self, Compiled, is_ours},
+    matches::{Match, Time},
     model::{ChainName, DOCKER_USER, Family},
     netlink::{Netlink, NetlinkError},
     plan::{
@@ -340,9 +340,8 @@ fn desired(compiled: &Compiled) -> [Ours; 2] {
 fn gate(compiled: &Compiled, begin: u64, length: Duration) -> Rule {
     let second = |second: u64| u32::try_from(second).unwrap_or(u32::MAX);
     let time = Match::Time(Time::between(second(begin), second(begin.saturating_add(length.as_secs()))));
-    let comment = Comment::new(&format!("dockgate: {}", compiled.identity)).map(Match::Comment);
-    let target = Target::Goto(ChainName::for_iptables(TRIAL).expect("our names are plain and short"));
-    Rule { matches: std::iter::once(time).chain(comment).collect(), target: Some(target), ..Rule::default() }
+    let matches = std::iter::once(time).chain(compiled.identity.comment()).collect();
+    Rule { matches, target: Some(Target::Goto(compile::trial())), ..Rule::default() }
 }
 
 /// Seconds since 1970.

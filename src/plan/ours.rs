@@ -7,7 +7,7 @@ use super::{
     restore::{edit, unchanged},
 };
 use crate::{
-    compile::{Identity, ROOT, is_ours, is_trial, on_trial},
+    compile::{Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
     rule::Rule,
@@ -87,7 +87,7 @@ impl Ours {
             .filter(|chain| is_trial(&chain.name))
             .map(|chain| SavedChain { name: chain.name.clone(), declared: true, rules: chain.rules().iter().filter_map(saved).collect() })
             .collect();
-        chains.sort_by_key(|chain| chain.name.as_str() != crate::compile::TRIAL);
+        chains.sort_by_key(|chain| chain.name.as_str() != TRIAL);
         let jump = SavedRule { rule: identity.jump(), counters: Counters::default(), line: 0 };
         Some(Self { chains: renamed(&chains, true), jump: Some(jump) })
     }
@@ -197,7 +197,7 @@ pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) 
     plan.against.get_or_insert(ruleset.generation);
     end_trial(ruleset, plan);
     ensure_chain(ruleset, &ChainName::docker_user(), &mut plan.steps)?;
-    let root = ChainName::for_iptables(ROOT).expect("our names are plain and short");
+    let root = root();
     let entry = SavedChain { name: root.clone(), declared: true, rules: Vec::new() };
     make_chains(ruleset, &[entry], &mut plan.steps);
     let chains = renamed(&desired.chains, false);
