@@ -59,16 +59,7 @@ pub enum ChangeKind {
 impl Ours {
     /// What stands in a table, what is on trial left out.
     pub fn observe(ruleset: &Ruleset) -> Self {
-        let chains = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
-        let mut chains: Vec<SavedChain> = chains
-            .map(|chain| SavedChain {
-                name: chain.name.clone(),
-                declared: true,
-                rules: chain.rules().iter().filter(|entry| !is_gate(entry)).filter_map(saved).collect(),
-            })
-            .collect();
-        // The dump has them by name; the first is the one that the jump leads to.
-        chains.sort_by_key(|chain| chain.name.as_str() != ROOT);
+        let chains = chains_from(ruleset, ROOT, |name| is_ours(name) && !is_trial(name));
         let jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry));
         if chains.iter().all(|chain| chain.rules.is_empty()) && jump.as_ref().is_none_or(|jump| Identity::of(&jump.rule).is_none()) {
             // The place for a trial, where no policy stood before.
@@ -81,13 +72,7 @@ impl Ours {
     pub fn on_trial(ruleset: &Ruleset) -> Option<Self> {
         let gate = gate(ruleset)?;
         let identity = Identity::of(gate.rule()?)?;
-        let mut chains: Vec<SavedChain> = ruleset
-            .chains
-            .iter()
-            .filter(|chain| is_trial(&chain.name))
-            .map(|chain| SavedChain { name: chain.name.clone(), declared: true, rules: chain.rules().iter().filter_map(saved).collect() })
-            .collect();
-        chains.sort_by_key(|chain| chain.name.as_str() != TRIAL);
+        let chains = chains_from(ruleset, TRIAL, is_trial);
         let jump = SavedRule { rule: identity.jump(), counters: Counters::default(), line: 0 };
         Some(Self { chains: renamed(&chains, true), jump: Some(jump) })
     }
@@ -101,6 +86,20 @@ impl Ours {
     pub fn identity(&self) -> Option<Identity> {
         Identity::of(&self.jump.as_ref()?.rule)
     }
+}
+
+/// The chains of such names with their rules, but for the way to a policy on trial (which has gotos of
+/// its own to chains on trial). The dump has them by name; here `first`, where packets enter, is first.
+fn chains_from(ruleset: &Ruleset, first: &str, is: impl Fn(&ChainName) -> bool) -> Vec<SavedChain> {
+    let rules = |chain: &Chain| {
+        let own = chain.rules().iter().filter(|entry| is_trial(&chain.name) || !is_gate(entry));
+        own.filter_map(saved).collect()
+    };
+    let chains = ruleset.chains.iter().filter(|chain| is(&chain.name));
+    let mut chains: Vec<SavedChain> =
+        chains.map(|chain| SavedChain { name: chain.name.clone(), declared: true, rules: rules(chain) }).collect();
+    chains.sort_by_key(|chain| chain.name.as_str() != first);
+    chains
 }
 
 /// Is this the rule that leads to a policy on trial?
@@ -203,7 +202,7 @@ pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) 
     let chains = renamed(&desired.chains, false);
     let steps = chains.iter().map(|chain| Step::NewChain(family, chain.name.clone()));
     plan.steps.extend(steps);
-    plan.steps.push(first(family, root, gate.clone(), Counters::default(), None));
+    plan.steps.push(first(family, root, gate.clone(), Counters::default()));
     // Where there is no policy yet, the jump says nothing of one.
     let plain = Rule { target: desired.jump.as_ref().and_then(|jump| jump.rule.target.clone()), ..Rule::default() };
     let jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry)).unwrap_or(SavedRule {
@@ -268,7 +267,7 @@ fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &
         }
         // A jump to the next policy goes on counting.
         let counters = moved.or(jumps.first()).and_then(|(_, entry)| entry.counters).unwrap_or(jump.counters);
-        plan.steps.push(first(family, chain.clone(), jump.rule.clone(), counters, None));
+        plan.steps.push(first(family, chain.clone(), jump.rule.clone(), counters));
     }
 }
 
@@ -276,8 +275,8 @@ fn delete(family: Family, chain: &ChainName, entry: &Entry) -> Step {
     Step::DeleteRule { family, chain: chain.clone(), handle: entry.handle }
 }
 
-fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters, line: Option<usize>) -> Step {
-    Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters, line }))
+fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters) -> Step {
+    Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters, line: None }))
 }
 
 /// What becomes of each rule of a chain; one that moves takes its counters with it.
