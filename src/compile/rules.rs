@@ -74,19 +74,15 @@ pub(super) fn prefixes(block: &Block) -> Vec<Address> {
     let (mut first, width) = (block.first, if block.family == Family::Ip { 32 } else { 128 });
     loop {
         // The longest that begins here and does not go beyond the end.
-        let bits =
-            (0..=first.trailing_zeros().min(width)).rev().find(|&bits| bits == 0 || end(first, bits) <= block.last).unwrap_or_default();
-        let last = end(first, bits);
-        all.extend(Block { first, last, ..*block }.prefix());
-        match last.checked_add(1) {
-            Some(next) if last < block.last => first = next,
+        let from_here = |bits| Block::around(block.family, first, bits);
+        let longest = (0..=first.trailing_zeros().min(width)).rev().map(from_here).find(|prefix| prefix.last <= block.last);
+        let prefix = longest.unwrap_or_else(|| from_here(0));
+        all.extend(prefix.prefix());
+        match prefix.last.checked_add(1) {
+            Some(next) if prefix.last < block.last => first = next,
             _ => return all,
         }
     }
-}
-
-fn end(first: u128, bits: u32) -> u128 {
-    first | 1u128.checked_shl(bits).map_or(u128::MAX, |one| one - 1)
 }
 
 /// What a rule does, as words: `-j LOG …` first where it logs.

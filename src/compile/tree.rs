@@ -262,13 +262,8 @@ impl Leaf {
 
     /// A rule for all that have these digits.
     fn way(&self, digits: usize, width: usize, family: Family, to: ChainName) -> Rule {
-        let rest = 4 * (width - digits) as u32;
-        let mask = 1u128.checked_shl(rest).map_or(0, |bit| !(bit - 1));
-        let prefix = match family {
-            Family::Ip => Address::v4((self.first & mask) as u32, mask as u32),
-            Family::Ip6 => Address::v6(self.first & mask, mask),
-        };
-        Rule { base: Base { source: Some(Test::is(prefix)), ..Base::default() }, matches: Vec::new(), target: Some(Target::Goto(to)) }
+        let prefix = Block::around(family, self.first, 4 * (width - digits) as u32).prefix();
+        Rule { base: Base { source: prefix.map(Test::is), ..Base::default() }, matches: Vec::new(), target: Some(Target::Goto(to)) }
     }
 }
 

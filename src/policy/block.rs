@@ -48,6 +48,12 @@ impl Block {
         Self { family, first: 0, last: mask(width(family)) }
     }
 
+    /// The prefix that an address is in, with so many bits that differ: up to 32, or 128.
+    pub fn around(family: Family, address: u128, bits: u32) -> Self {
+        let rest = mask(bits);
+        Self { family, first: address & !rest, last: address | rest }
+    }
+
     /// Is every one of the other's in this one?
     pub fn covers(&self, other: &Self) -> bool {
         self.family == other.family && self.first <= other.first && other.last <= self.last
@@ -106,11 +112,10 @@ fn prefix(text: &str, bits: &str) -> Result<Block, Mistake> {
         };
         return Err((format!("`/{bits}` is not a length of a prefix: 0 to {width}"), hint));
     };
-    let rest = mask(width - bits);
-    let block = Block { family, first: first & !rest, last: first | rest };
-    match first & rest {
-        0 => Ok(block),
-        _ => {
+    let block = Block::around(family, first, width - bits);
+    match first == block.first {
+        true => Ok(block),
+        false => {
             let hint = format!("write {block}, or {text} for this address alone");
             Err((format!("`{text}` is not the beginning of a /{bits}"), Some(hint)))
         }
