@@ -17,10 +17,16 @@ pub fn since_start(second: u64) -> Option<Duration> {
 pub fn older_than(begun: Duration) -> Option<String> {
     let mut ancestors = Vec::new();
     let mut next = std::process::id();
-    while let Some(process) = Process::read(next).filter(|process| process.pid > 1) {
+    while let Some(process) = Process::read(next) {
         next = process.parent;
         ancestors.push(process);
     }
+    oldest_of(&ancestors, Process::read(ancestors.first()?.session), begun)
+}
+
+/// The same, of a process and its ancestors, the nearest first, and of its session's leader where
+/// it is to be seen.
+fn oldest_of(ancestors: &[Process], leader: Option<Process>, begun: Duration) -> Option<String> {
     // The one that listens for all connections is their parent, and always older.
     let mut served: Vec<&Process> = ancestors.iter().filter(|process| process.name.starts_with("sshd")).collect();
     if served.len() > 1 && served.last().is_some_and(|last| last.parent <= 1) {
@@ -30,8 +36,11 @@ pub fn older_than(begun: Duration) -> Option<String> {
     if let Some(process) = served.into_iter().find(old) {
         return Some(format!("this connection (sshd, process {})", process.pid));
     }
-    let leader = Process::read(ancestors.first()?.session)?;
-    old(&&leader).then(|| format!("this session (`{}`, process {})", leader.name, leader.pid))
+    // In a container, the leader may be a process outside of it (`docker exec`, `nsenter`): the
+    // furthest ancestor of the same session stands for it.
+    let session = ancestors.first()?.session;
+    let leader = leader.as_ref().or_else(|| ancestors.iter().rfind(|process| process.session == session))?;
+    old(&leader).then(|| format!("this session (`{}`, process {})", leader.name, leader.pid))
 }
 
 struct Process {
@@ -61,10 +70,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_session_is_older_than_what_comes_and_younger_than_the_machine() {
+    fn this_process_is_older_than_what_comes_and_younger_than_the_machine() {
         assert!(older_than(Duration::from_secs(u32::MAX.into())).is_some());
         assert_eq!(older_than(Duration::ZERO), None);
-        let own = Process::read(std::process::id()).unwrap();
-        assert!(own.begun > Duration::ZERO && own.parent > 0);
+    }
+
+    /// Processes by name and beginning, the nearest first; each is its ancestor's child, and all are
+    /// of the session of process 30.
+    fn ancestors<const N: usize>(named: [(&str, u64); N]) -> Vec<Process> {
+        let pid = |index: usize| u32::try_from((N - index) * 10).unwrap();
+        let process = |(index, (name, begun)): (usize, (&str, u64))| Process {
+            pid: pid(index),
+            name: name.to_owned(),
+            parent: if index + 1 == N { 1 } else { pid(index + 1) },
+            session: 30,
+            begun: Duration::from_secs(begun),
+        };
+        named.into_iter().enumerate().map(process).collect()
+    }
+
+    #[test]
+    fn the_leader_or_the_connection_is_what_is_old() {
+        let old = |named: &[Process], leader: Option<Process>| oldest_of(named, leader, Duration::from_secs(100));
+        let leader = |begun| ancestors([("bash", begun), ("", 0), ("", 0)]).into_iter().next();
+        let command = ancestors([("dockgate", 200), ("bash", 190), ("sshd", 180), ("sshd", 1)]);
+        assert_eq!(old(&command, leader(190)), None);
+        assert_eq!(old(&command, leader(90)).unwrap(), "this session (`bash`, process 30)");
+        let kept = ancestors([("dockgate", 200), ("bash", 190), ("sshd-session", 80), ("sshd", 1)]);
+        assert_eq!(old(&kept, leader(190)).unwrap(), "this connection (sshd, process 20)");
+        // What is begun in a container from outside: no leader is to be seen.
+        let inside = ancestors([("dockgate", 200), ("bash", 90)]);
+        assert_eq!(old(&inside, None).unwrap(), "this session (`bash`, process 10)");
+        assert_eq!(old(&ancestors([("dockgate", 200), ("bash", 190)]), None), None);
     }
 }
