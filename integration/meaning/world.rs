@@ -187,6 +187,12 @@ impl World {
         self.topology.host.run(|| call(&format!("{}{program}", family.command()), line, input)).unwrap()
     }
 
+    /// Has the host forget all connections: a sender that gets the port of an earlier one would be
+    /// taken for it, and pass as known.
+    pub fn forget_connections(&self) {
+        self.topology.host.run(|| call("conntrack", "-F", "").ok()).unwrap();
+    }
+
     /// dockgate, to be run in the host's namespace.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockgate"));

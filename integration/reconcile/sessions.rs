@@ -233,15 +233,16 @@ fn a_trial_and_its_ends() {
     });
 }
 
-/// Seconds that pass, and process numbers.
+/// Without seconds that pass, and who leads the session that this runs in.
 fn seconds(text: &str) -> String {
-    let number = |word: &str| word.trim_end_matches(')').parse::<u32>().is_ok();
     let words: Vec<&str> = text.split(' ').collect();
     let masked = words.iter().enumerate().map(|(index, word)| {
-        let passes = words.get(index + 1).is_some_and(|next| next.starts_with("s:") || next.starts_with("left"))
-            || (index > 0 && words[index - 1].ends_with("process"));
-        if passes && number(word) {
-            word.replace(|c: char| c.is_ascii_digit(), "").replace(')', "N)").to_owned() + if word.ends_with(')') { "" } else { "N" }
+        let next = words.get(index + 1).copied().unwrap_or_default();
+        let number = word.trim_matches(['(', ')']);
+        if next == "process" && word.starts_with("(`") {
+            "(`LEADER`,".to_owned()
+        } else if number.parse::<u32>().is_ok() && (matches!(next, "s" | "s:") || words[index - 1] == "process") {
+            word.replace(number, "N")
         } else {
             (*word).to_owned()
         }
