@@ -111,6 +111,7 @@ pub const NFTA_RULE_EXPRESSIONS: u16 = 4;
 pub const NFTA_RULE_COMPAT: u16 = 5;
 pub const NFTA_RULE_POSITION: u16 = 6;
 pub const NFTA_RULE_USERDATA: u16 = 7;
+pub const NFT_USERDATA_MAXLEN: usize = 256;
 pub const NFTA_RULE_ID: u16 = 9;
 pub const NFTA_RULE_POSITION_ID: u16 = 10;
 pub const NFTA_RULE_COMPAT_PROTO: u16 = 1;

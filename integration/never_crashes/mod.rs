@@ -280,6 +280,6 @@ fn reads_back(rule: &Rule, family: Family) {
         let show = || format!("{family} {dialect:?} {text}: {}", meaning::show(&list));
         assert_eq!(read, (Reading::Rule(rule.clone()), Some(COUNTERS)), "{}", show());
         let parts = items(&list).len();
-        assert!((0..parts).all(|index| rule.origin(context, index).is_some()), "{}", show());
+        assert!((0..parts).all(|index| rule.origin(context, false, index).is_some()), "{}", show());
     }
 }

@@ -166,7 +166,8 @@ fn rule() -> impl Strategy<Value = Rule> {
         prop::option::of(interface()),
         prop::option::of(interface()),
         prop::option::of("[a-zA-Z☃\"'\\\\ü][ -~]{0,40}"),
-        prop::option::of("[ -~]{1,29}"),
+        // A `!` alone is no text to iptables, and refused.
+        prop::option::of("[ -~]{1,29}".prop_filter("text", |text| text != "!")),
     )
         .prop_map(|(verdict, port, from, inward, outward, comment, log)| Rule { verdict, port, from, inward, outward, comment, log })
 }

@@ -7,6 +7,7 @@ pub use refusal::{Explained, RefusedStep};
 
 use crate::{
     attr::Writer as AttrWriter,
+    compile::{Identity, is_ours},
     expr::copy_zeroed,
     extension::{Context, Sets},
     message::{Batch, Place, SealedBatch},
@@ -215,9 +216,22 @@ impl Writer {
         let (family, chain, place) = to;
         let context = self.context(family);
         let mut result = Ok(());
-        let step = batch.rule(family, chain, place, rule.compat(), |w| result = rule.linearize(context, counters, w));
+        let comment = aside(chain, rule);
+        let step = batch.commented_rule(family, chain, place, rule.compat(), comment, |w| {
+            result = match comment {
+                Some(_) => rule.linearize_uncommented(context, counters, w),
+                None => rule.linearize(context, counters, w),
+            };
+        });
         result.map(|()| step).map_err(|error| ApplyError::Linearize { step: step as usize, line: None, error })
     }
+}
+
+/// The comment that goes to the user data, where no packet pays for it (`xt_comment` takes as long as
+/// any match of xtables): that of a policy's rules. By hand, rules are written as iptables does.
+fn aside<'r>(chain: &ChainName, rule: &'r Rule) -> Option<&'r str> {
+    let ours = is_ours(chain) || Identity::of(rule).is_some();
+    rule.last_comment().filter(|comment| ours && comment.len() <= Batch::COMMENT)
 }
 
 /// What the host's own iptables writes; it is the same for both families, and may have left its

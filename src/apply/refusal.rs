@@ -62,7 +62,10 @@ pub(super) fn trace<'c>(
             continue;
         };
         let index = refusal.offset.and_then(|offset| batch.expression_at(number, offset));
-        let origin = at.rule().zip(index).and_then(|((rule, _), index)| rule.origin(context(at.step().family()), index));
+        let origin = at.rule().zip(index).and_then(|((rule, _), index)| {
+            let uncommented = at.chain().is_some_and(|chain| super::aside(chain, rule).is_some());
+            rule.origin(context(at.step().family()), uncommented, index)
+        });
         let jumps = at.rule().is_some_and(|(rule, _)| matches!(rule.target, Some(Target::Jump(_) | Target::Goto(_))));
         out.push(RefusedStep {
             step: Some(number as usize),

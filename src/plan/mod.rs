@@ -221,6 +221,15 @@ impl<'p> At<'p> {
         self.step
     }
 
+    /// The chain of the rules that it adds.
+    pub fn chain(&self) -> Option<&'p ChainName> {
+        match self.step {
+            Step::Rule(add) => Some(&add.chain),
+            Step::Append { chain, .. } => Some(chain),
+            _ => None,
+        }
+    }
+
     /// The rule that it adds, and the line that rule came from.
     pub fn rule(&self) -> Option<(&'p Rule, Option<usize>)> {
         match self.step {

@@ -44,11 +44,27 @@ impl Rule {
     /// # Errors
     /// [`LinearizeError`]; what was appended is then of no use.
     pub fn linearize(&self, context: Context<'_>, counters: Counters, writer: &mut Writer<'_>) -> Result<(), LinearizeError> {
-        self.linearize_marked(context, counters, writer, |_, _| {})
+        self.linearize_marked(context, counters, writer, false, |_, _| {})
     }
 
-    /// The part that the expression with that index belongs to.
-    pub fn origin(&self, context: Context<'_>, index: usize) -> Option<Origin> {
+    /// The same without the comment at its end, which goes to the user data.
+    ///
+    /// # Errors
+    /// As [`Rule::linearize`].
+    pub fn linearize_uncommented(&self, context: Context<'_>, counters: Counters, writer: &mut Writer<'_>) -> Result<(), LinearizeError> {
+        self.linearize_marked(context, counters, writer, true, |_, _| {})
+    }
+
+    /// The comment at its end: iptables shows one in the user data there.
+    pub fn last_comment(&self) -> Option<&str> {
+        match self.matches.last() {
+            Some(Match::Comment(comment)) => Some(comment.text()),
+            _ => None,
+        }
+    }
+
+    /// The part that the expression with that index belongs to; `uncommented` as it was written.
+    pub fn origin(&self, context: Context<'_>, uncommented: bool, index: usize) -> Option<Origin> {
         let mut buf = Vec::new();
         let mut found = None;
         let mark = |origin, end| {
@@ -56,7 +72,7 @@ impl Rule {
                 found = Some(origin);
             }
         };
-        self.linearize_marked(context, Counters::default(), &mut Writer::new(&mut buf), mark).ok()?;
+        self.linearize_marked(context, Counters::default(), &mut Writer::new(&mut buf), uncommented, mark).ok()?;
         found
     }
 
@@ -66,6 +82,7 @@ impl Rule {
         context: Context<'_>,
         counters: Counters,
         writer: &mut Writer<'_>,
+        uncommented: bool,
         mut mark: impl FnMut(Origin, usize),
     ) -> Result<(), LinearizeError> {
         let mut out = Linearizer::new(writer, context, self.base.protocol);
@@ -73,7 +90,8 @@ impl Rule {
             self.base.linearize(option, &mut out);
             mark(Origin::Base(option), out.count());
         }
-        for (index, one) in self.matches.iter().enumerate() {
+        let matches = self.matches.len() - usize::from(uncommented && self.last_comment().is_some());
+        for (index, one) in self.matches[..matches].iter().enumerate() {
             one.linearize(&mut out);
             mark(Origin::Match(index), out.count());
         }
