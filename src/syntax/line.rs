@@ -88,7 +88,8 @@ const ENDS_WORD: [bool; 256] = {
 pub fn split<'a>(line: &'a str, words: &mut Vec<Word<'a>>) -> Result<(), SyntaxError> {
     words.clear();
     let bytes = line.as_bytes();
-    if let Some(at) = memchr::memchr(0, bytes) {
+    // Not by memchr: to ask the processor what it can do takes 70 µs in a virtual machine, which traps it.
+    if let Some(at) = line.find('\0') {
         return Err(SyntaxError::new(at..at + 1, "a NUL can't stand in a line"));
     }
     let mut at = 0;
