@@ -251,13 +251,12 @@ fn delinearize(items: &[Item<'_>], context: Context<'_>) -> Option<Rule> {
                 rule.base.protocol.iter().for_each(|&protocol: &Test<_>| cursor.set_protocol(protocol));
                 cursor.advance();
             }
-            _ => {
-                if let Some(one) = Match::delinearize(&mut cursor) {
-                    rule.matches.push(one);
-                } else {
-                    rule.target = Some(Target::delinearize(&mut cursor)?);
-                }
-            }
+            // No match begins with a verdict: none of them is asked.
+            Item::Verdict(_) => rule.target = Some(Target::delinearize(&mut cursor)?),
+            _ => match Match::delinearize(&mut cursor) {
+                Some(one) => rule.matches.push(one),
+                None => rule.target = Some(Target::delinearize(&mut cursor)?),
+            },
         }
     }
     (counters <= 1).then_some(rule)
