@@ -194,26 +194,6 @@ enum Command {
     },
 }
 
-impl Cli {
-    /// `dockgate iptables -A …`: what clap would make of it, without clap, which takes a tenth of
-    /// the time that such a command has. `None`: not that simple.
-    fn in_short(args: &[OsString]) -> Option<Self> {
-        let [_, command, words @ ..] = args else { return None };
-        // Options of dockgate's own are long here, and come first.
-        let first = words.first()?.as_encoded_bytes();
-        if !matches!(first, [b'-', letter, ..] if *letter != b'-') {
-            return None;
-        }
-        let words = words.to_vec();
-        let command = match command.to_str()? {
-            "iptables" => Command::Iptables { words },
-            "ip6tables" => Command::Ip6tables { words },
-            _ => return None,
-        };
-        Some(Self { global: Global::default(), command })
-    }
-}
-
 impl Global {
     fn families(&self) -> &'static [Family] {
         match (self.ipv4, self.ipv6) {
@@ -244,22 +224,48 @@ impl Global {
 /// Runs the command that these arguments (the program's name first) are.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::in_short(&args).map_or_else(|| Cli::try_parse_from(separate(args)), Ok) {
-        Ok(cli) => cli,
+    match in_short(&args) {
+        Some((family, words)) => end(iptables::run(family, words, &Global::default())),
+        None => at_length(args),
+    }
+}
+
+// Cold keeps it, and with it all of clap, out of `run` and the pages that `-A` touches.
+#[cold]
+fn at_length(args: Vec<OsString>) -> ExitCode {
+    match Cli::try_parse_from(separate(args)) {
+        Ok(cli) => {
+            trace(cli.global.verbose);
+            end(dispatch(&cli))
+        }
         Err(error) => {
             // Help and version are no errors; a broken pipe is none either.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+            if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
         }
-    };
-    trace(cli.global.verbose);
-    match dispatch(&cli) {
+    }
+}
+
+fn end(done: Result<(), Failure>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::Success,
         Err(failure) => {
             failure.print();
             failure.code()
         }
     }
+}
+
+/// `dockgate iptables -A …`: what clap would make of it, without clap, which takes a tenth of the
+/// time that such a command has. `None`: not that simple.
+fn in_short(args: &[OsString]) -> Option<(Family, &[OsString])> {
+    let [_, command, words @ ..] = args else { return None };
+    // Options of dockgate's own are long here, and come first.
+    let first = words.first()?.as_encoded_bytes();
+    if !matches!(first, [b'-', letter, ..] if *letter != b'-') {
+        return None;
+    }
+    Family::BOTH.into_iter().find(|family| command == family.command()).map(|family| (family, words))
 }
 
 /// Puts `--` in front of iptables' words, so that its `-v`, `-4` and `-6` are not taken for ours:
@@ -373,13 +379,16 @@ mod tests {
             "iptables -A",
         ] {
             let args: Vec<OsString> = std::iter::once("dockgate").chain(line.split(' ')).map(OsString::from).collect();
-            let short = Cli::in_short(&args).expect(line);
+            let (family, words) = in_short(&args).expect(line);
+            let words = words.to_vec();
+            let command = if family == Family::Ip { Command::Iptables { words } } else { Command::Ip6tables { words } };
+            let short = Cli { global: Global::default(), command };
             let long = Cli::try_parse_from(separate(args)).expect(line);
             assert_eq!(format!("{short:?}"), format!("{long:?}"));
         }
         for line in ["iptables", "iptables --json -L", "-v iptables -L", "list -4", "iptables --append", "iptables -"] {
             let args: Vec<OsString> = std::iter::once("dockgate").chain(line.split(' ')).map(OsString::from).collect();
-            assert!(Cli::in_short(&args).is_none(), "{line}");
+            assert!(in_short(&args).is_none(), "{line}");
         }
     }
 }
