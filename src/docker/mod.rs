@@ -17,10 +17,10 @@ const BRIDGES: &str = "docker-bridges";
 /// `/proc/net/ip_tables_names` lists the tables of legacy iptables in this network namespace; only
 /// root may read it. The namespace is that of the calling thread.
 pub fn legacy(family: Family) -> bool {
-    let names = match family {
-        Family::Ip => "/proc/thread-self/net/ip_tables_names",
-        Family::Ip6 => "/proc/thread-self/net/ip6_tables_names",
-    };
+    // The first thread is `self` too, which the kernel finds sooner: a hundredth of what `-A` takes.
+    // SAFETY: both only give a number.
+    let thread = if unsafe { libc::gettid() == libc::getpid() } { "self" } else { "thread-self" };
+    let names = format!("/proc/{thread}/net/{}", if family == Family::Ip { "ip_tables_names" } else { "ip6_tables_names" });
     std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == crate::model::TABLE))
 }
 
