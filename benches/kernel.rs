@@ -4,6 +4,7 @@
 //!
 //! `cargo bench --bench kernel`; with `--test` or `--quick` small sizes alone.
 
+#[expect(dead_code, reason = "each benchmark takes a part of it")]
 mod support;
 
 use std::{

@@ -10,7 +10,8 @@ mod addresses;
 mod matches;
 mod mixed;
 mod stage;
-#[path = "../support/packets.rs"]
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "each benchmark takes a part of it")]
 mod support;
 
 use criterion::Criterion;
@@ -33,7 +34,7 @@ fn main() {
         let ports: &[usize] = if quick { &[10] } else { &[1, 10, 100] };
         ports.iter().for_each(|&ports| mixed::run(&mut stage, family, ports));
         let sizes: &[usize] = if quick { &[0, 10, 100] } else { &[0, 1, 10, 100, 1000, 10_000, 100_000] };
-        sizes.iter().for_each(|&size| addresses::run(&mut stage, family, size));
+        sizes.iter().for_each(|&size| addresses::measure(&mut stage, family, size));
     }
     stage.finish();
 }

@@ -7,8 +7,8 @@ use dockgate::{
 };
 
 use crate::{
-    stage::{Case, Fate, Result, Stage, Subject, has, program},
-    support::workload::parse,
+    stage::{Case, Fate, Result, Stage, Subject},
+    support::{process, process::has, workload::parse},
 };
 
 /// A series, and its words. All are for UDP from 10.0.0.1, port 40,000, to port 8080.
@@ -63,7 +63,7 @@ pub fn run(stage: &mut Stage, copies: usize) {
         for (dialect, group) in [(Dialect::D, "match by iptables 1.8.11"), (Dialect::A, "match by iptables 1.8.7")] {
             let build = |path: &mut Path| -> Result<()> {
                 if needs_set {
-                    program(path, &["ipset", "restore"], "create some hash:ip family inet\nadd some 10.9.9.9\n")?;
+                    process::run(path.router().netns(), &["ipset", "restore"], "create some hash:ip family inet\nadd some 10.9.9.9\n")?;
                 }
                 Ok(path.fill(Family::Ip, vec![parse(words, Family::Ip); copies], dialect)?)
             };

@@ -17,9 +17,9 @@ use dockgate::{
 };
 
 use crate::{
-    addresses::{apply, mixed},
-    stage::{Case, Fate, INWARD, Result, Stage, Subject, has, program},
-    support::workload::parse,
+    addresses::apply,
+    stage::{Case, Fate, INWARD, Result, Stage, Subject},
+    support::{process, process::has, shapes::mixed, workload::parse},
 };
 
 /// Senders of each port.
@@ -134,7 +134,8 @@ impl Grants {
             writeln!(script, "add rule {filter} whalewall {table} {field} vmap @containers")?;
         }
         writeln!(script, "add rule {filter} DOCKER-USER counter jump whalewall")?;
-        program(path, &["nft", "-f", "-"], &script)
+        process::run(path.router().netns(), &["nft", "-f", "-"], &script)?;
+        Ok(())
     }
 
     fn dockgate(&self, path: &mut Path) -> Result<()> {

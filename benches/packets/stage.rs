@@ -1,11 +1,6 @@
 //! Hosts to compare, and the proof that the packets took the way they are said to.
 
-use std::{
-    cell::OnceCell,
-    io::Write as _,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{cell::OnceCell, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use dockgate::{
@@ -16,8 +11,7 @@ use dockgate::{
 
 use crate::support::records::{Record, Records};
 
-/// What a benchmark that can't go on says.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub use crate::support::world::Result;
 
 /// Where packets come in.
 pub const INWARD: &str = "eth0";
@@ -99,7 +93,8 @@ impl Stage {
                 case.name, cost.added, cost.low, cost.high, cost.floor, cost.pairs, cost.packets
             );
             let text = |text: &str| text.to_owned();
-            let record = Record { group: text(group), family: family.to_string(), series: text(series), case: text(case.name), size, cost };
+            let record =
+                Record { group: text(group), family: family.to_string(), series: text(series), case: text(case.name), size, found: cost };
             self.records.note(format!("{name}/{}/{size}", case.name), &record);
         }
         criterion_group.finish();
@@ -131,33 +126,4 @@ fn prove(path: &Path, case: &Case, family: Family, size: usize) {
 /// How many packets each rule of `DOCKER-USER` took.
 fn counts(path: &Path, family: Family) -> Vec<u64> {
     path.rules(family).expect("rules can be read").iter().map(|entry| entry.counters.unwrap_or(Counters::default()).packets).collect()
-}
-
-/// Runs a program in the host's namespace with that input.
-pub fn program(path: &Path, command: &[&str], input: &str) -> Result<()> {
-    path.router()
-        .netns()
-        .run(|| {
-            let mut child =
-                Command::new(command[0]).args(&command[1..]).stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
-            if let Some(mut stdin) = child.stdin.take() {
-                stdin.write_all(input.as_bytes()).map_err(|error| error.to_string())?;
-            }
-            match child.wait() {
-                Ok(status) if status.success() => Ok(()),
-                Ok(status) => Err(format!("{}: {status}", command.join(" "))),
-                Err(error) => Err(error.to_string()),
-            }
-        })?
-        .map_err(Into::into)
-}
-
-/// Is the program there? If not, what needs it is said to be skipped.
-pub fn has(program: &str, what: &str) -> bool {
-    let found =
-        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !found {
-        println!("SKIPPED {what}: `{program}` is not there");
-    }
-    found
 }

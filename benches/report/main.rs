@@ -12,6 +12,7 @@ mod tables;
 
 use std::fs;
 
+use dockgate::measure::Cost;
 use records::Record;
 
 fn main() {
@@ -34,8 +35,8 @@ fn main() {
 }
 
 /// Those of a group and family, by series in the order in which they were measured.
-fn series<'r>(records: &'r [Record], group: &str, family: &str, case: &str) -> Vec<(&'r str, Vec<&'r Record>)> {
-    let mut all: Vec<(&str, Vec<&Record>)> = Vec::new();
+fn series<'r>(records: &'r [Record<Cost>], group: &str, family: &str, case: &str) -> Vec<(&'r str, Vec<&'r Record<Cost>>)> {
+    let mut all: Vec<(&str, Vec<&Record<Cost>>)> = Vec::new();
     for record in records.iter().filter(|record| record.group == group && record.family == family && record.case == case) {
         match all.iter_mut().find(|(name, _)| *name == record.series) {
             Some((_, points)) => points.push(record),

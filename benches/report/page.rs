@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt::Write as _};
 
+use dockgate::measure::Cost;
+
 use crate::{
     plot,
     records::Record,
@@ -32,8 +34,8 @@ Senders “from all over” are 1,024 different ones in turn.</p>
 ///
 /// # Errors
 /// Those of drawing.
-pub fn html(machine: &str, records: &[Record]) -> Result<String, Box<dyn Error>> {
-    let floors = records.iter().map(|record| record.cost.floor).collect();
+pub fn html(machine: &str, records: &[Record<Cost>]) -> Result<String, Box<dyn Error>> {
+    let floors = records.iter().map(|record| record.found.floor).collect();
     let mut page = HEAD.to_owned();
     writeln!(page, "<p>{}. The whole way through an empty <code>DOCKER-USER</code>: {}.</p>", escaped(machine), spread(floors))?;
     page += METHOD;

@@ -8,6 +8,8 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
+use dockgate::measure::Cost;
+
 use crate::records::Record;
 
 type Drawn = Result<String, Box<dyn Error>>;
@@ -31,10 +33,10 @@ const FONT: &str = "sans-serif";
 const LEAST: f64 = 5.0;
 
 /// One line for each series: what they add, in ns, over the number of rules; both logarithmic.
-pub fn lines(series: &[(&str, Vec<&Record>)], across: &str) -> Drawn {
+pub fn lines(series: &[(&str, Vec<&Record<Cost>>)], across: &str) -> Drawn {
     let points = || series.iter().flat_map(|(_, points)| points.iter().copied()).filter(|point| point.size > 0);
     let widest = points().map(|point| point.size).max().unwrap_or(10).max(10) as f64;
-    let highest = points().map(|point| point.cost.high).fold(100.0, f64::max);
+    let highest = points().map(|point| point.found.high).fold(100.0, f64::max);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (1040, 520)).into_drawing_area();
@@ -58,19 +60,19 @@ pub fn lines(series: &[(&str, Vec<&Record>)], across: &str) -> Drawn {
             .draw()?;
         let mut ends: Vec<(f64, &str, RGBColor)> = Vec::new();
         for ((name, points), colour) in series.iter().zip(COLOURS.iter().cycle()) {
-            let points: Vec<&&Record> = points.iter().filter(|point| point.size > 0).collect();
+            let points: Vec<&&Record<Cost>> = points.iter().filter(|point| point.size > 0).collect();
             let at = |value: f64| value.max(LEAST);
             let width = if name.starts_with("dockgate") { 4 } else { 2 };
             // Half of all pairs lie within.
             chart.draw_series(points.iter().map(|point| {
                 let x = point.size as f64;
-                PathElement::new(vec![(x, at(point.cost.low)), (x, at(point.cost.high))], colour.stroke_width(1))
+                PathElement::new(vec![(x, at(point.found.low)), (x, at(point.found.high))], colour.stroke_width(1))
             }))?;
-            let middle: Vec<(f64, f64)> = points.iter().map(|point| (point.size as f64, at(point.cost.added))).collect();
+            let middle: Vec<(f64, f64)> = points.iter().map(|point| (point.size as f64, at(point.found.added))).collect();
             chart.draw_series(LineSeries::new(middle.iter().copied(), colour.stroke_width(width)))?;
             chart.draw_series(middle.iter().map(|&point| Circle::new(point, 3, colour.filled())))?;
             if let Some(last) = points.last() {
-                ends.push((last.cost.added, name, *colour));
+                ends.push((last.found.added, name, *colour));
             }
         }
         ends.sort_by(|a, b| b.0.total_cmp(&a.0));

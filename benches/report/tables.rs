@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use dockgate::measure::Cost;
+
 use crate::{
     plot::{count, time},
     records::Record,
@@ -29,8 +31,8 @@ const SAME: &str = "ports, the same 10 senders for all";
 const OWN: &str = "ports, 10 senders of its own each";
 
 /// All tables.
-pub fn markdown(machine: &str, records: &[Record]) -> String {
-    let floors: Vec<f64> = records.iter().map(|record| record.cost.floor).collect();
+pub fn markdown(machine: &str, records: &[Record<Cost>]) -> String {
+    let floors: Vec<f64> = records.iter().map(|record| record.found.floor).collect();
     let mut text = format!("{machine}. What a packet takes more than through an empty `DOCKER-USER` ({}).\n", spread(floors));
     for (title, group, family, case) in TABLES {
         let lines = series(records, group, family, case);
@@ -58,7 +60,7 @@ pub fn spread(mut all: Vec<f64>) -> String {
     }
 }
 
-fn lines_table(lines: &[(&str, Vec<&Record>)]) -> String {
+fn lines_table(lines: &[(&str, Vec<&Record<Cost>>)]) -> String {
     let mut sizes: Vec<usize> = lines.iter().flat_map(|(_, points)| points.iter().map(|point| point.size)).collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -69,7 +71,7 @@ fn lines_table(lines: &[(&str, Vec<&Record>)]) -> String {
     for (name, points) in lines {
         text += &format!("\n| {name} |");
         for size in &sizes {
-            let cell = points.iter().find(|point| point.size == *size).map_or_else(String::new, |point| signed(point.cost.added));
+            let cell = points.iter().find(|point| point.size == *size).map_or_else(String::new, |point| signed(point.found.added));
             text += &format!(" {cell} |");
         }
     }
@@ -82,8 +84,8 @@ fn signed(ns: f64) -> String {
 }
 
 /// What one rule costs, in both dialects, the cheapest first.
-pub fn matches(records: &[Record]) -> Vec<(String, f64, Option<f64>)> {
-    let each = |record: &Record| record.cost.added / record.size as f64;
+pub fn matches(records: &[Record<Cost>]) -> Vec<(String, f64, Option<f64>)> {
+    let each = |record: &Record<Cost>| record.found.added / record.size as f64;
     // `--quick` leaves results of fewer copies.
     let most = records.iter().filter(|record| record.case == "none").map(|record| record.size).max();
     let of = |group: &str| records.iter().filter(move |record| record.group == group && Some(record.size) == most).collect::<Vec<_>>();

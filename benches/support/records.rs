@@ -8,19 +8,96 @@ use std::{
 use dockgate::measure::Cost;
 use serde_json::{Map, Value, json};
 
-/// One result.
+/// One result: what was measured, and what was found.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct Record<N> {
     pub group: String,
     /// `ip` or `ip6`.
     pub family: String,
     /// One line in a plot.
     pub series: String,
-    /// Which packets.
+    /// Which packets, or which work.
     pub case: String,
     /// Rules, or addresses.
     pub size: usize,
-    pub cost: Cost,
+    pub found: N,
+}
+
+/// What is found: numbers, each with its name in the file.
+pub trait Numbers: Sized {
+    /// All of them.
+    fn list(&self) -> Vec<(&'static str, f64)>;
+    /// From numbers by their names; `None` if one is missing.
+    fn read(of: impl Fn(&str) -> Option<f64>) -> Option<Self>;
+}
+
+/// Makes a struct of numbers, named as its fields.
+macro_rules! numbers {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: f64,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub struct $name { $($(#[$doc])* pub $field: f64,)* }
+
+        impl Numbers for $name {
+            fn list(&self) -> Vec<(&'static str, f64)> {
+                vec![$((stringify!($field), self.$field)),*]
+            }
+            fn read(of: impl Fn(&str) -> Option<f64>) -> Option<Self> {
+                Some(Self { $($field: of(stringify!($field))?),* })
+            }
+        }
+    )*};
+}
+
+numbers! {
+    /// How long something takes, in nanoseconds, and beside something else in the same rounds.
+    pub struct Latency {
+        pub p50: f64,
+        pub p90: f64,
+        pub p99: f64,
+        pub max: f64,
+        /// The median of all rounds.
+        pub ratio: f64,
+        /// Half of the rounds are between this one …
+        pub low: f64,
+        /// … and this one.
+        pub high: f64,
+        pub runs: f64,
+        pub rounds: f64,
+    }
+
+    /// Packets that came while rules were changed.
+    pub struct Exposure {
+        pub packets: f64,
+        /// How many were dropped that should pass, or passed that should be dropped.
+        pub wrong: f64,
+        pub updates: f64,
+        pub seconds: f64,
+    }
+}
+
+impl Numbers for Cost {
+    fn list(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("added", self.added),
+            ("low", self.low),
+            ("high", self.high),
+            ("floor", self.floor),
+            ("pairs", self.pairs as f64),
+            ("packets", self.packets as f64),
+        ]
+    }
+
+    fn read(of: impl Fn(&str) -> Option<f64>) -> Option<Self> {
+        Some(Self {
+            floor: of("floor")?,
+            added: of("added")?,
+            low: of("low")?,
+            high: of("high")?,
+            pairs: of("pairs")? as usize,
+            packets: of("packets")? as usize,
+        })
+    }
 }
 
 /// The results of one benchmark program, by id; those of earlier runs stay until they are measured
@@ -49,13 +126,10 @@ impl Records {
     }
 
     /// Notes a result, and writes all: whoever stops a long run keeps what it has.
-    pub fn note(&mut self, id: String, record: &Record) {
-        let Record { group, family, series, case, size, cost } = record;
-        let result = json!({
-            "group": group, "family": family, "series": series, "case": case, "size": size,
-            "added": cost.added, "low": cost.low, "high": cost.high, "floor": cost.floor,
-            "pairs": cost.pairs, "packets": cost.packets,
-        });
+    pub fn note<N: Numbers>(&mut self, id: String, record: &Record<N>) {
+        let Record { group, family, series, case, size, found } = record;
+        let mut result = json!({ "group": group, "family": family, "series": series, "case": case, "size": size });
+        found.list().into_iter().for_each(|(name, number)| result[name] = number.into());
         self.all.insert(id, result);
         let text = format!("{:#}\n", json!({ "machine": machine(), "results": self.all }));
         let written = self.file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&self.file, text));
@@ -74,29 +148,20 @@ fn load(file: &Path) -> io::Result<Value> {
 ///
 /// # Errors
 /// Those of reading; a result that is none.
-pub fn read(file: &Path) -> io::Result<(String, Vec<Record>)> {
+pub fn read<N: Numbers>(file: &Path) -> io::Result<(String, Vec<Record<N>>)> {
     let all = load(file)?;
     let one = |value: &Value| {
         let text = |key: &str| value[key].as_str().map(str::to_owned);
-        let number = |key: &str| value[key].as_f64();
-        let count = |key: &str| value[key].as_u64().map(|count| count as usize);
         Some(Record {
             group: text("group")?,
             family: text("family")?,
             series: text("series")?,
             case: text("case")?,
-            size: count("size")?,
-            cost: Cost {
-                floor: number("floor")?,
-                added: number("added")?,
-                low: number("low")?,
-                high: number("high")?,
-                pairs: count("pairs")?,
-                packets: count("packets")?,
-            },
+            size: value["size"].as_u64()? as usize,
+            found: N::read(|name| value[name].as_f64())?,
         })
     };
-    let records: Option<Vec<Record>> = all["results"].as_object().map(|results| results.values().map(one).collect()).unwrap_or_default();
+    let records: Option<Vec<_>> = all["results"].as_object().map(|results| results.values().map(one).collect()).unwrap_or_default();
     let machine = all["machine"].as_str().unwrap_or_default().to_owned();
     records.map(|records| (machine, records)).ok_or_else(|| io::Error::other(format!("{}: a result lacks something", file.display())))
 }

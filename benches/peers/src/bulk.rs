@@ -5,6 +5,7 @@ use std::{
     io::IoSlice,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use dockgate::{
@@ -15,11 +16,11 @@ use dockgate::{
 };
 
 use crate::{
-    experiment::{Column, Contender, Experiment, Outcome, timed},
     peers,
     programs::{Programs, is_there},
     raw::Raw,
     support::{
+        experiment::{Column, Contender, Experiment, Outcome, timed},
         workload,
         world::{self, Result, World},
     },
@@ -136,6 +137,8 @@ pub fn load(world: &mut World, programs: &Programs, len: usize, rounds: usize) -
     Experiment {
         title: format!("load {len} rules"),
         rounds,
+        patience: Duration::MAX,
+        turn: Duration::ZERO,
         prepare: Box::new(World::empty),
         verify: Box::new(|world, closely| match world.count()? {
             count if count != len => Err(format!("{count} of {len} rules are there").into()),

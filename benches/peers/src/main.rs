@@ -5,22 +5,23 @@
 //! Other machines, and this one at another time, give other milliseconds: look at the ratios.
 
 mod bulk;
-mod experiment;
 mod peers;
 mod programs;
 #[path = "../../support/raw.rs"]
 mod raw;
 mod report;
-mod samples;
 mod single;
 #[path = "../../support/mod.rs"]
+#[expect(dead_code, reason = "each benchmark takes a part of it")]
 mod support;
 
 use clap::Parser;
 
-use experiment::Outcome;
 use programs::Programs;
-use support::world::{Result, World};
+use support::{
+    experiment::Outcome,
+    world::{Result, World},
+};
 
 /// dockgate beside iptables, nft and other netfilter crates: the same work, in turns, as ratios.
 #[derive(Debug, Parser)]
@@ -99,4 +100,38 @@ fn measure(options: &Options, programs: &Programs, world: &mut World) -> Result<
         }
     }
     Ok(outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::support::samples::{Digits, Runs, Spread};
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(Spread::of([]), None);
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).map(|spread| spread.median), Some(2.5));
+    }
+
+    #[test]
+    fn parts_are_values_that_were_measured_and_ratios_those_of_rounds() {
+        let (mut one, mut other) = (Runs::new("one"), Runs::new("other"));
+        assert_eq!(one.latency(&other), None);
+        for round in 0..20 {
+            one.add((1..=5).map(|run| Duration::from_nanos(5 * round + run).into()).collect());
+            other.add(vec![Duration::from_nanos((5 * round + 3) * 2).into()]);
+        }
+        let found = one.latency(&other).unwrap();
+        assert_eq!([found.p50, found.p90, found.p99, found.max], [50.0, 90.0, 99.0, 100.0]);
+        assert_eq!([found.low, found.ratio, found.high], [0.5; 3]);
+        assert_eq!([found.runs, found.rounds], [100.0, 20.0]);
+    }
+
+    #[test]
+    fn three_digits_count() {
+        let text: Vec<_> = [1234.5, 107.4, 21.55, 1.234, 0.5, 0.0421].map(|value| Digits(value).to_string()).into();
+        assert_eq!(text, ["1234", "107", "21.6", "1.23", "0.500", "0.0421"]);
+    }
 }

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
+use crate::support::{
     samples::{Process, Sample},
-    support::world::Result,
+    world::Result,
 };
 
 /// Where the programs are. They are copies, as an installed program is one: what a linker has

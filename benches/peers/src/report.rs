@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::{
-    bulk,
-    experiment::Outcome,
-    samples::{Digits, Runs},
-    single,
+    bulk, single,
+    support::{
+        experiment::Outcome,
+        samples::{Digits, Runs},
+    },
 };
 
 /// Writes an outcome as a table.

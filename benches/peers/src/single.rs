@@ -1,6 +1,6 @@
 //! One rule: added to chains of many lengths, looked up, deleted; and the list of all.
 
-use std::{cell::Cell, io::IoSlice};
+use std::{cell::Cell, io::IoSlice, time::Duration};
 
 use dockgate::{
     apply::{Options, transact},
@@ -14,11 +14,11 @@ use dockgate::{
 
 use crate::{
     bulk::{Files, REPLAY, REPLAY_PROCESS},
-    experiment::{Column, Contender, Experiment, Outcome, Verify, timed},
     peers,
     programs::{Programs, is_there},
     raw::Raw,
     support::{
+        experiment::{Column, Contender, Experiment, Outcome, Verify, timed},
         workload,
         world::{self, Result, World},
     },
@@ -47,7 +47,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 /// The contenders that are processes: dockgate and iptables with the same words.
-fn processes<'a>(programs: &'a Programs, words: Vec<String>) -> Vec<Contender<'a>> {
+fn processes<'a>(programs: &'a Programs, words: Vec<String>) -> Vec<Contender<'a, World>> {
     let own: Vec<String> = std::iter::once("iptables".to_owned()).chain(words.iter().cloned()).collect();
     let mut contenders = vec![Contender::new(DOCKGATE, move |_| programs.run(&programs.dockgate, &own))];
     if is_there("iptables") {
@@ -70,7 +70,7 @@ pub fn append(world: &mut World, programs: &Programs, len: usize, rounds: usize)
     let files = Files::new(0, sealed.as_bytes())?;
     let mut contenders = vec![
         Contender::new(REPLAY, |_| timed(|| Ok(raw.commit(&[IoSlice::new(sealed.as_bytes())])?))),
-        Contender::new("dockgate (library, batch)", |world| {
+        Contender::new("dockgate (library, batch)", |world: &mut World| {
             timed(|| {
                 let mut batch = Batch::new(None);
                 workload::append(&mut batch, &ChainName::docker_user(), &rule, workload::CONTEXT);
@@ -92,8 +92,10 @@ pub fn append(world: &mut World, programs: &Programs, len: usize, rounds: usize)
     Experiment {
         title: format!("add one rule to {len}"),
         rounds,
+        patience: Duration::MAX,
+        turn: Duration::ZERO,
         // The chain grows by a rule with each run; only from the empty one would that be seen.
-        prepare: Box::new(|world| {
+        prepare: Box::new(|world: &mut World| {
             if len == 0 {
                 world.empty()?;
             }
@@ -126,8 +128,8 @@ pub fn check(world: &mut World, programs: &Programs, len: usize, rounds: usize) 
     fill_with_one(world, len)?;
     let rule = [one()];
     let mut contenders = vec![
-        Contender::new(DUMP, |world| timed(|| world.dump())),
-        Contender::new("dockgate (library)", |world| {
+        Contender::new(DUMP, |world: &mut World| timed(|| world.dump())),
+        Contender::new("dockgate (library)", |world: &mut World| {
             timed(|| {
                 let observed = Ruleset::read(&mut world.netlink, Family::Ip, Which::Of(&ChainName::docker_user()))?;
                 plan::check(&observed, &ChainName::docker_user(), &rule)?;
@@ -139,6 +141,8 @@ pub fn check(world: &mut World, programs: &Programs, len: usize, rounds: usize) 
     Experiment {
         title: format!("look for the last of {len} rules"),
         rounds,
+        patience: Duration::MAX,
+        turn: Duration::ZERO,
         prepare: Box::new(|_| Ok(())),
         verify: still(len),
         contenders,
@@ -155,7 +159,7 @@ pub fn delete(world: &mut World, programs: &Programs, len: usize, rounds: usize)
     fill_with_one(world, len)?;
     let rule = [one()];
     let again: SealedBatch = world::batch(&rule);
-    let mut contenders = vec![Contender::new("dockgate (library)", |world| {
+    let mut contenders = vec![Contender::new("dockgate (library)", |world: &mut World| {
         timed(|| {
             let chain = ChainName::docker_user();
             Ok(transact(&mut world.netlink, Options::default(), |netlink| {
@@ -168,7 +172,9 @@ pub fn delete(world: &mut World, programs: &Programs, len: usize, rounds: usize)
     Experiment {
         title: format!("delete the last of {len} rules"),
         rounds,
-        prepare: Box::new(move |world| {
+        patience: Duration::MAX,
+        turn: Duration::ZERO,
+        prepare: Box::new(move |world: &mut World| {
             if world.count()? < len {
                 world.replay(&again)?;
             }
@@ -188,8 +194,8 @@ pub fn delete(world: &mut World, programs: &Programs, len: usize, rounds: usize)
 pub fn list(world: &mut World, programs: &Programs, len: usize, rounds: usize) -> Result<Outcome> {
     world.fill(&workload::rules(0..len))?;
     let mut contenders = vec![
-        Contender::new(DUMP, |world| timed(|| world.dump())),
-        Contender::new("dockgate (library)", |world| {
+        Contender::new(DUMP, |world: &mut World| timed(|| world.dump())),
+        Contender::new("dockgate (library)", |world: &mut World| {
             timed(|| {
                 let chain = ChainName::docker_user();
                 let observed = Ruleset::read(&mut world.netlink, Family::Ip, Which::Of(&chain))?;
@@ -213,6 +219,8 @@ pub fn list(world: &mut World, programs: &Programs, len: usize, rounds: usize) -
     Experiment {
         title: format!("print {len} rules"),
         rounds,
+        patience: Duration::MAX,
+        turn: Duration::ZERO,
         prepare: Box::new(|_| Ok(())),
         verify: still(len),
         contenders,
@@ -229,7 +237,7 @@ fn fill_with_one(world: &mut World, len: usize) -> Result<()> {
 }
 
 /// Looks whether so many rules are there.
-fn still(len: usize) -> Verify<'static> {
+fn still(len: usize) -> Verify<'static, World> {
     Box::new(move |world, _| match world.count()? {
         count if count == len => Ok(()),
         count => Err(format!("{count} of {len} rules are there").into()),

@@ -3,54 +3,59 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crate::{
+use super::{
     samples::{Runs, Sample, Spread},
-    support::world::{Result, World},
+    world::Result,
 };
 
 /// What a contender does: its work, and how long that took.
-type Work<'a> = Box<dyn FnMut(&mut World) -> Result<Sample> + 'a>;
+type Work<'a, W> = Box<dyn FnMut(&mut W) -> Result<Sample> + 'a>;
 
-/// Makes the ruleset ready for one run.
-pub type Prepare<'a> = Box<dyn FnMut(&mut World) -> Result<()> + 'a>;
+/// Makes the world ready for one run.
+pub type Prepare<'a, W> = Box<dyn FnMut(&mut W) -> Result<()> + 'a>;
 
 /// Looks whether a run did the work; closely, if so said.
-pub type Verify<'a> = Box<dyn FnMut(&mut World, bool) -> Result<()> + 'a>;
+pub type Verify<'a, W> = Box<dyn FnMut(&mut W, bool) -> Result<()> + 'a>;
 
-/// Somebody who does the work.
-pub struct Contender<'a> {
-    name: String,
-    run: Work<'a>,
+/// Somebody who does the work in such a world.
+pub struct Contender<'a, W> {
+    /// What it is called.
+    pub name: String,
+    run: Work<'a, W>,
     idle: bool,
 }
 
-impl<'a> Contender<'a> {
+impl<'a, W> Contender<'a, W> {
     /// `run` does the work and says how long that took.
-    pub fn new(name: impl Into<String>, run: impl FnMut(&mut World) -> Result<Sample> + 'a) -> Self {
+    pub fn new(name: impl Into<String>, run: impl FnMut(&mut W) -> Result<Sample> + 'a) -> Self {
         Self { name: name.into(), run: Box::new(run), idle: false }
     }
 
     /// The same for who does nothing, and is there to show what starting a process takes.
-    pub fn idle(name: impl Into<String>, run: impl FnMut(&mut World) -> Result<Sample> + 'a) -> Self {
+    pub fn idle(name: impl Into<String>, run: impl FnMut(&mut W) -> Result<Sample> + 'a) -> Self {
         Self { idle: true, ..Self::new(name, run) }
     }
 }
 
 /// A piece of work.
-pub struct Experiment<'a> {
+pub struct Experiment<'a, W> {
     /// What it is, in the order of the tables: `load 1000 rules`.
     pub title: String,
-    /// How many rounds.
+    /// How many rounds at most.
     pub rounds: usize,
+    /// After that no further round begins, if there were three.
+    pub patience: Duration,
+    /// In each round everybody works again and again for so long, and once at least.
+    pub turn: Duration,
     /// Before each run.
-    pub prepare: Prepare<'a>,
+    pub prepare: Prepare<'a, W>,
     /// After each run; the first of each contender is looked at closely.
-    pub verify: Verify<'a>,
+    pub verify: Verify<'a, W>,
     /// Who does it.
-    pub contenders: Vec<Contender<'a>>,
+    pub contenders: Vec<Contender<'a, W>>,
     /// With whom all others are compared.
     pub columns: Vec<Column>,
 }
@@ -95,38 +100,57 @@ impl Outcome {
     }
 }
 
-impl Experiment<'_> {
+/// Fewer rounds have no median to speak of.
+const FEWEST: usize = 3;
+
+impl<W> Experiment<'_, W> {
     /// Runs all rounds, and one before them that does not count.
     ///
     /// # Errors
-    /// Only where the ruleset can't be made ready: who fails is out, and the others go on.
-    pub fn run(mut self, world: &mut World) -> Result<Outcome> {
+    /// Only where the world can't be made ready: who fails is out, and the others go on.
+    pub fn run(mut self, world: &mut W) -> Result<Outcome> {
         let len = self.contenders.len();
-        let named = |one: &Contender<'_>| Runs { name: one.name.clone(), samples: Vec::new(), failure: None };
-        let mut runs: Vec<Runs> = self.contenders.iter().map(named).collect();
+        let mut runs: Vec<Runs> = self.contenders.iter().map(|one| Runs::new(&one.name)).collect();
+        let begun = Instant::now();
         for round in 0..=self.rounds {
+            if round > FEWEST && begun.elapsed() > self.patience {
+                break;
+            }
             progress(&format!("{}: round {round} of {}", self.title, self.rounds));
             for turn in 0..len {
                 let at = if round.is_multiple_of(2) { (turn + round) % len } else { (2 * len - 1 - turn + round) % len };
-                if runs[at].failure.is_some() {
-                    continue;
-                }
-                (self.prepare)(world)?;
-                let Contender { run, idle, .. } = &mut self.contenders[at];
-                let sample = run(world);
-                let verified = match sample {
-                    Ok(sample) if !*idle => (self.verify)(world, round == 0).map(|()| sample),
-                    other => other,
-                };
-                match verified {
-                    Ok(sample) if round > 0 => runs[at].samples.push(sample),
-                    Ok(_) => {}
-                    Err(error) => runs[at].failure = Some(format!("{error}; {} rules are there", world.count()?)),
+                if runs[at].failure.is_none() {
+                    self.turn(world, at, round, &mut runs[at])?;
                 }
             }
         }
         progress("");
         Ok(Outcome { title: self.title, runs, columns: self.columns })
+    }
+
+    /// The turn of one of them.
+    fn turn(&mut self, world: &mut W, at: usize, round: usize, runs: &mut Runs) -> Result<()> {
+        let begun = Instant::now();
+        let mut samples = Vec::new();
+        while samples.is_empty() || begun.elapsed() < self.turn {
+            (self.prepare)(world)?;
+            let Contender { run, idle, .. } = &mut self.contenders[at];
+            let verified = match run(world) {
+                Ok(sample) if !*idle => (self.verify)(world, round == 0 && samples.is_empty()).map(|()| sample),
+                other => other,
+            };
+            match verified {
+                Ok(sample) => samples.push(sample),
+                Err(error) => {
+                    runs.failure = Some(error.to_string());
+                    return Ok(());
+                }
+            }
+        }
+        if round > 0 {
+            runs.add(samples);
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use super::records::Latency;
+
 /// One run of one contender.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
@@ -49,18 +51,31 @@ impl Spread {
     }
 }
 
-/// A contender's runs, one a round.
+/// A contender's runs.
 #[derive(Debug, Clone)]
 pub struct Runs {
     /// What it is called.
     pub name: String,
     /// Its runs, up to the one that failed.
     pub samples: Vec<Sample>,
+    /// Those of each round: their median, in seconds.
+    rounds: Vec<f64>,
     /// Why it did not go on.
     pub failure: Option<String>,
 }
 
 impl Runs {
+    /// None yet.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), samples: Vec::new(), rounds: Vec::new(), failure: None }
+    }
+
+    /// Adds those of one round.
+    pub fn add(&mut self, samples: Vec<Sample>) {
+        self.rounds.extend(Spread::of(samples.iter().map(|sample| sample.wall.as_secs_f64())).map(|spread| spread.median));
+        self.samples.extend(samples);
+    }
+
     /// How long it took, in ms.
     pub fn wall(&self) -> Option<Spread> {
         Spread::of(self.samples.iter().map(|sample| sample.wall.as_secs_f64() * 1e3))
@@ -87,9 +102,37 @@ impl Runs {
 
     /// How long it took beside `other` in the same round.
     pub fn ratio(&self, other: &Self) -> Option<Spread> {
-        let pairs = self.samples.iter().zip(&other.samples);
-        Spread::of(pairs.map(|(own, other)| own.wall.as_secs_f64() / other.wall.as_secs_f64()))
+        Spread::of(self.ratios(other))
     }
+
+    fn ratios(&self, other: &Self) -> impl Iterator<Item = f64> {
+        self.rounds.iter().zip(&other.rounds).map(|(own, other)| own / other)
+    }
+
+    /// All that is said of them in the report, beside the floor or whoever they are compared with.
+    pub fn latency(&self, beside: &Self) -> Option<Latency> {
+        let mut ns: Vec<f64> = self.samples.iter().map(|sample| sample.wall.as_nanos() as f64).collect();
+        let mut ratios: Vec<f64> = self.ratios(beside).collect();
+        ns.sort_by(f64::total_cmp);
+        ratios.sort_by(f64::total_cmp);
+        Some(Latency {
+            p50: part(&ns, 0.5)?,
+            p90: part(&ns, 0.9)?,
+            p99: part(&ns, 0.99)?,
+            max: part(&ns, 1.0)?,
+            ratio: part(&ratios, 0.5)?,
+            low: part(&ratios, 0.25)?,
+            high: part(&ratios, 0.75)?,
+            runs: ns.len() as f64,
+            rounds: ratios.len() as f64,
+        })
+    }
+}
+
+/// The one of these sorted values that this part of them does not exceed.
+fn part(sorted: &[f64], part: f64) -> Option<f64> {
+    let rank = (part * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 /// Three digits that count: `0.0421`, `1.23`, `107`.
@@ -112,23 +155,5 @@ impl fmt::Display for Digits {
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{}-{}]", Digits(self.median), Digits(self.min), Digits(self.max))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(Spread::of([]), None);
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).map(|spread| spread.median), Some(2.5));
-    }
-
-    #[test]
-    fn three_digits_count() {
-        let text: Vec<_> = [1234.5, 107.4, 21.55, 1.234, 0.5, 0.0421].map(|value| Digits(value).to_string()).into();
-        assert_eq!(text, ["1234", "107", "21.6", "1.23", "0.500", "0.0421"]);
     }
 }
