@@ -1,59 +1,62 @@
-//! The page.
+//! The page, and its text.
 
-use std::{error::Error, fmt::Write as _};
-
-use dockgate::measure::Cost;
+use std::fmt::Write as _;
 
 use crate::{
-    plot,
-    records::Record,
-    series,
-    tables::{TABLES, matches, spread},
+    Section,
+    table::{Table, code},
 };
+
+/// Something that was measured.
+#[derive(Debug, Default)]
+pub struct Part {
+    pub title: String,
+    pub svg: Option<String>,
+    pub table: Option<Table>,
+}
 
 const HEAD: &str = "<!doctype html>
 <html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
-<title>What rules cost a packet</title>
+<title>What rules cost</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }
-h1 { font-size: 1.7em } h2 { font-size: 1.2em; margin: 2em 0 .3em } svg { max-width: 100%; height: auto }
-p { max-width: 46em }
+h1 { font-size: 1.7em; margin-top: 2.5em } h2 { font-size: 1.2em; margin: 2em 0 .3em }
+svg { max-width: 100%; height: auto } p { max-width: 46em }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: .85em; margin: .5em 0 1em }
+th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
+th:first-child, td:first-child { text-align: left; padding-left: 0 }
+nav a { margin-right: 1.2em }
 </style></head><body>
-<h1>What rules cost a packet</h1>
-";
-
-const METHOD: &str = "<p>A packet is written into a TUN device; the kernel routes it, tracks its connection, asks FORWARD and
-<code>DOCKER-USER</code>, and drops it or queues it for the other link, all within that <code>write(2)</code>. Two hosts
-in network namespaces of their own, one with the rules and one without, get the same packets in turn, in batches of at
-least 0.2 ms. Shown is the median of the differences; the thin upright lines have half of all differences in them.
-Before and after each measurement it was proved that the packets took the verdict, and the rule, that they are said to.
-Senders “from all over” are 1,024 different ones in turn.</p>
 ";
 
 /// All of it in one file.
-///
-/// # Errors
-/// Those of drawing.
-pub fn html(machine: &str, records: &[Record<Cost>]) -> Result<String, Box<dyn Error>> {
-    let floors = records.iter().map(|record| record.found.floor).collect();
+pub fn html(sections: &[Section]) -> String {
     let mut page = HEAD.to_owned();
-    writeln!(page, "<p>{}. The whole way through an empty <code>DOCKER-USER</code>: {}.</p>", escaped(machine), spread(floors))?;
-    page += METHOD;
-    for (title, group, family, case) in TABLES {
-        let lines = series(records, group, family, case);
-        if lines.iter().any(|(_, points)| points.len() > 1) {
-            let across = if *group == "addresses" { "addresses" } else { "rules (10 for each published port)" };
-            writeln!(page, "<h2>{title}</h2>\n{}", plot::lines(&lines, across)?)?;
+    let links = sections.iter().enumerate().map(|(index, section)| format!("<a href=\"#part{index}\">{}</a>", section.title));
+    page += &format!("<nav>{}</nav>\n", links.collect::<String>());
+    for (index, Section { title, method, machine, parts }) in sections.iter().enumerate() {
+        write!(page, "<h1 id=\"part{index}\">{title}</h1>\n<p>{}.</p>\n{method}", escaped(machine)).expect("a string takes everything");
+        for Part { title, svg, table } in parts {
+            let svg = svg.as_deref().unwrap_or_default();
+            let table = table.as_ref().map(|table| format!("<div class=\"wide\">{}</div>", table.html())).unwrap_or_default();
+            writeln!(page, "<h2>{}</h2>\n{svg}\n{table}", code(title)).expect("a string takes everything");
         }
     }
-    let rows = matches(records);
-    if !rows.is_empty() {
-        let drawn = plot::bars(&rows, ["as iptables 1.8.11 writes it", "as iptables 1.8.7 writes it"])?;
-        writeln!(page, "<h2>One rule that does not match</h2>\n{drawn}")?;
-    }
-    Ok(page + "</body></html>\n")
+    page + "</body></html>\n"
 }
 
-fn escaped(text: &str) -> String {
+/// The tables of a section.
+pub fn markdown(section: &Section) -> String {
+    let mut text = format!("\n### {}\n\n{}.\n", section.title, section.machine);
+    for Part { title, table, .. } in &section.parts {
+        if let Some(table) = table {
+            write!(text, "\n{title}:\n\n{}", table.markdown()).expect("a string takes everything");
+        }
+    }
+    text
+}
+
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
