@@ -11,9 +11,9 @@ use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::T
 use super::{
     random::{number, policy, told},
     reference::{self, Known, Packet, decide},
-    world::{Exchange, Fate, To, Who, World},
+    world::{Exchange, Fate, To, Who, World, compiled},
 };
-use crate::support::{in_netns, need, show};
+use crate::support::{call, in_netns, need, show};
 
 /// How many policies.
 const POLICIES: usize = 20;
@@ -97,5 +97,29 @@ fn the_kernel_does_what_random_policies_say() {
         }
         assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
         show(&format!("{} connections passed, {} dropped, {} refused", counts[0], counts[1], counts[2]));
+    });
+}
+
+#[test]
+fn no_packet_is_asked_about_comments() {
+    let test = "meaning::packets::no_packet_is_asked_about_comments";
+    in_netns(test, || {
+        if !need(test, "iptables") || !need(test, "nft") {
+            return;
+        }
+        let mut world = World::build("comments", []);
+        // As long as one can be, and one byte less.
+        let text = |comment: &str| format!("external = 'ext0'\ndefault = 'drop'\n[[rule]]\nallow = '443/tcp'\ncomment = '{comment}'\n");
+        for comment in ["portal".to_owned(), "x".repeat(200)] {
+            world.gate.apply(&compiled(&text(&comment))).unwrap();
+            for family in Family::BOTH {
+                let listed = world.topology.host.run(|| call("nft", &format!("list table {family} filter"), "").ok()).unwrap();
+                assert!(listed.contains(&format!("comment \"{comment}\"")) && listed.contains("comment \"dockgate: policy "), "{listed}");
+                assert!(!listed.contains("xt match \"comment\""), "{listed}");
+                let words = format!("-p tcp -m conntrack --ctorigdstport 443 --ctdir ORIGINAL -m comment --comment {comment} -j RETURN");
+                world.iptables(family, "", &format!("-C DOCKGATE-OUTSIDE {words}"), "").ok();
+                world.iptables(family, "", &format!("-D DOCKGATE-OUTSIDE {words}"), "").ok();
+            }
+        }
     });
 }
