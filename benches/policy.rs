@@ -41,6 +41,7 @@ fn desired(compiled: &Compiled, family: Family) -> Ours {
     Ours {
         chains: compiled.chains(family).to_vec(),
         jump: Some(SavedRule { rule: compiled.jump(), counters: Default::default(), line: 0 }),
+        marks: None,
     }
 }
 
@@ -82,13 +83,13 @@ fn policy(criterion: &mut Criterion) {
         let policy = read(size);
         group.throughput(Throughput::Elements(size as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &policy, |bencher, policy| {
-            bencher.iter(|| black_box(compile::docker_user(policy, "bench")));
+            bencher.iter(|| black_box(compile::docker_user(policy, "bench", None)));
         });
     }
     group.finish();
     let mut group = criterion.benchmark_group("nothing-to-do");
     for size in SIZES {
-        let compiled = compile::docker_user(&read(size), "bench");
+        let compiled = compile::docker_user(&read(size), "bench", None);
         let (ruleset, ours) = (applied(&compiled), desired(&compiled, Family::Ip));
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {

@@ -74,7 +74,7 @@ fn samples_take_every_way_that_there_is() {
     in_netns(test, || {
         let Some((floor, mut tested)) = paths(test) else { return };
         let policy = Policy::parse(vec![File::new("web.toml", POLICY)]).policy;
-        tested.apply(&compile::docker_user(&policy, "web")).unwrap();
+        tested.apply(&compile::docker_user(&policy, "web", None)).unwrap();
         for family in Family::BOTH {
             let Samples { known, passed, stopped } = Samples::of(&policy, family, &floor, &tested).unwrap();
             assert_eq!(known.len(), 1, "{family}");

@@ -93,6 +93,7 @@ pub mod expr;
 pub mod extension;
 pub mod lab;
 pub mod live;
+pub mod marks;
 pub mod matches;
 pub mod measure;
 pub mod message;

@@ -94,7 +94,7 @@ pub fn compiled(text: &str) -> Result<Compiled> {
     let read = Policy::parse(vec![File::new("bench.toml", text)]);
     match read.problems.iter().find(|problem| !problem.warning) {
         Some(problem) => Err(problem.message.clone().into()),
-        None => Ok(compile::docker_user(&read.policy, "bench")),
+        None => Ok(compile::docker_user(&read.policy, "bench", None)),
     }
 }
 

@@ -328,7 +328,7 @@ fn a_group_may_stand_in_a_file() {
         let mut world = World::build("group", CLIENTS);
         let read = Policy::load(std::slice::from_ref(&folder)).unwrap();
         assert!(read.is_sound(), "{:?}", read.problems);
-        let compiled = compile::docker_user(&read.policy, "policy");
+        let compiled = compile::docker_user(&read.policy, "policy", None);
         world.gate.apply(&compiled).unwrap();
         world.read_by_iptables(&compiled);
         let exchanges = [

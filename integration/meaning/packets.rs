@@ -79,7 +79,7 @@ fn the_kernel_does_what_random_policies_say() {
         let mut counts = [0; 3];
         for _ in 0..POLICIES {
             let policy = policy().new_tree(&mut runner).unwrap().current();
-            let compiled = compile::docker_user(&policy, "random");
+            let compiled = compile::docker_user(&policy, "random", None);
             world.gate.apply(&compiled).unwrap();
             world.forget_connections();
             world.read_by_iptables(&compiled);

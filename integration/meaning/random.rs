@@ -190,7 +190,7 @@ fn packet() -> impl Strategy<Value = Packet> {
 
 /// A policy and its chains in words.
 pub fn told(policy: &Policy, family: Family) -> String {
-    let compiled = compile::docker_user(policy, "random");
+    let compiled = compile::docker_user(policy, "random", None);
     let external: Vec<String> = policy.external.iter().map(ToString::to_string).collect();
     let mut text = format!("external {external:?}, default {}, established {}\n", policy.default.word(), policy.established);
     for rule in &policy.rules {
@@ -228,7 +228,7 @@ proptest! {
 
     #[test]
     fn the_chains_do_what_the_policy_says(Case { policy, packets } in case()) {
-        let compiled = compile::docker_user(&policy, "random");
+        let compiled = compile::docker_user(&policy, "random", None);
         let chains = Family::BOTH.map(|family| Chains::new(compiled.chains(family)));
         for packet in &packets {
             let walked = chains[packet.family as usize].walk(packet);

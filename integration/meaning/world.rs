@@ -134,7 +134,7 @@ pub fn both(text: &str) -> String {
 pub fn compiled(text: &str) -> Compiled {
     let read = Policy::parse(vec![File::new("policy.toml", both(text))]);
     assert!(read.is_sound(), "{}\n{:#?}", both(text), read.problems);
-    compile::docker_user(&read.policy, "policy")
+    compile::docker_user(&read.policy, "policy", None)
 }
 
 /// A Docker host, with the rules of an engine, and all who answer.

@@ -30,7 +30,7 @@ fn holds(read: &Read) -> Result<(), TestCaseError> {
         prop_assert!(!problem.message.is_empty());
     }
     if read.is_sound() {
-        compile::docker_user(&read.policy, "policy");
+        compile::docker_user(&read.policy, "policy", None);
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ proptest! {
         // Rules by chance may hide each other; nothing else is wrong.
         let other = read.problems.iter().find(|problem| !problem.message.starts_with("no packet reaches"));
         prop_assert!(other.is_none(), "{other:?} in\n{text}");
-        compile::docker_user(&read.policy, "policy");
+        compile::docker_user(&read.policy, "policy", None);
         prop_assert_eq!(read.policy.rules.len(), rules.len());
         for (read, rule) in read.policy.rules.iter().zip(&rules) {
             let list = |word: &str, all: &[String]| if all.is_empty() { String::new() } else { format!(" {word} {}", all.join(", ")) };

@@ -37,7 +37,7 @@ fn chain(first: u32, odd: &str) -> Ours {
     let name = ChainName::from_kernel("DOCKGATE").unwrap();
     let chains = vec![SavedChain { name, declared: true, rules: (first..first + 10_000).map(saved).collect() }];
     let jump = SavedRule { rule: rule("-j DOCKGATE", Family::Ip), counters: Counters::default(), line: 0 };
-    Ours { chains, jump: Some(jump) }
+    Ours { chains, jump: Some(jump), marks: None }
 }
 
 #[test]

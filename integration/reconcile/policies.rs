@@ -61,11 +61,11 @@ pub fn text() -> impl Strategy<Value = String> {
 /// The policy as chains.
 pub fn compiled(text: &str) -> Compiled {
     let read = Policy::parse(vec![File::new("random.toml", text)]);
-    compile::docker_user(&read.policy, "random")
+    compile::docker_user(&read.policy, "random", None)
 }
 
 /// What should stand in a table.
 pub fn desired(compiled: &Compiled, family: Family) -> Ours {
     let jump = SavedRule { rule: compiled.jump(), counters: Default::default(), line: usize::MAX };
-    Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump) }
+    Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump), marks: None }
 }

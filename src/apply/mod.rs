@@ -10,8 +10,9 @@ use crate::{
     compile::{Identity, is_ours},
     expr::copy_zeroed,
     extension::{Context, Sets},
+    marks,
     message::{Batch, Place, SealedBatch},
-    model::{ChainName, Counters, Dialect, Family},
+    model::{ChainName, Counters, Dialect, Family, TABLE},
     netlink::{Netlink, NetlinkError, Outcome},
     plan::{Plan, PlanError, Step},
     rule::{LinearizeError, Rule},
@@ -196,6 +197,18 @@ impl Writer {
                 Step::RenameChain { family, handle, to, .. } => batch.rename_chain(*family, *handle, to),
                 Step::DeleteRule { family, chain, handle } => batch.delete_rule(*family, chain, *handle),
                 Step::Flush(family, chain) => batch.flush_chain(*family, chain),
+                Step::NewMarks(..) | Step::DeleteMarks(_) | Step::Elements(..) => {
+                    batch.set_table(marks::TABLE);
+                    match step {
+                        Step::NewMarks(family, table) => table.write(*family, &mut batch),
+                        Step::Elements(family, difference) => difference.write(*family, &mut batch),
+                        _ => {
+                            batch.delete_table(step.family());
+                        }
+                    }
+                    batch.set_table(TABLE);
+                    continue;
+                }
                 Step::Zero { family, chain, handle, raw, compat } => {
                     batch.rule(*family, chain, Place::Replacing(*handle), *compat, |w| copy_zeroed(raw, w))
                 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    ExitCode, Global, policy,
+    ExitCode, Global, How, policy,
     report::{self, Failure},
 };
 use crate::{
@@ -46,11 +46,11 @@ struct OfPolicy {
 }
 
 /// `dockgate bench`
-pub fn run(global: &Global, paths: &[PathBuf], seconds: u64) -> Result<(), Failure> {
+pub fn run(global: &Global, paths: &[PathBuf], how: How, seconds: u64) -> Result<(), Failure> {
     if global.netns.is_some() || global.dry_run {
         return Err(Failure::new(ExitCode::Usage, "`bench` makes namespaces of its own: `--netns` and `--dry-run` don't go with it"));
     }
-    let loaded = if paths.is_empty() { None } else { Some(policy::load(paths)?) };
+    let loaded = if paths.is_empty() { None } else { Some(policy::load(paths, how)?) };
     lab::enter(Userns::WhenNeeded).map_err(|error| failure(&error.into()))?;
     let part = Duration::from_secs(seconds) / PARTS;
     let found = measure(global.only().unwrap_or(Family::Ip), loaded.as_ref(), part).map_err(|error| failure(&error))?;

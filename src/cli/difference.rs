@@ -13,6 +13,7 @@ use super::{look::Look, policy::Loaded};
 use crate::{
     compile::{Origin, is_ours},
     live::Outcome,
+    marks::{self, Element, Kind, Table},
     model::{DOCKER_USER, Family},
     plan::{
         Step,
@@ -44,9 +45,9 @@ enum Group {
     Jump,
 }
 
-/// How many rules become what.
+/// How many rules become what, and how many senders in our own table come and go.
 #[derive(Debug, Default)]
-struct Counts([usize; 5]);
+struct Counts([usize; 5], [usize; 2]);
 
 impl Counts {
     fn of(&self, kind: ChangeKind) -> usize {
@@ -55,7 +56,7 @@ impl Counts {
 
     fn sign(&self) -> char {
         let [kept, moved, added, removed, foreign] = self.0;
-        match (added, removed, moved, kept + foreign) {
+        match (added + self.1[0], removed + self.1[1], moved, kept + foreign) {
             (0, 0, 0, _) => ' ',
             (_, 0, 0, 0) => '+',
             (0, _, 0, 0) => '-',
@@ -71,7 +72,13 @@ impl Counts {
             let style = style(sign(kind), look);
             (self.of(kind) > 0).then(|| format!("{style}{}{}{style:#}", sign(kind), self.of(kind)))
         };
-        kinds.into_iter().filter_map(part).collect::<Vec<_>>().join(" ")
+        let mut parts: Vec<String> = kinds.into_iter().filter_map(part).collect();
+        let senders = ['+', '-'].into_iter().zip(self.1).filter(|(_, count)| *count > 0);
+        let senders: Vec<String> = senders.map(|(sign, count)| format!("{0}{sign}{count}{0:#}", style(sign, look))).collect();
+        if !senders.is_empty() {
+            parts.push(format!("({} senders)", senders.join(" ")));
+        }
+        parts.join(" ")
     }
 
     /// `, and 1 that can't be read is left alone`
@@ -95,7 +102,10 @@ impl Counts {
             let count = self.of(kind);
             parts.push(if parts.is_empty() { format!("{} {word}", number(count, "rule")) } else { format!("{count} {word}") });
         }
-        parts.join(", ") + &self.unreadable()
+        let senders = self.1.into_iter().zip(words).filter(|(count, _)| *count > 0);
+        let senders: Vec<String> = senders.map(|(count, word)| format!("{} {word}", number(count, "sender"))).collect();
+        let between = if parts.is_empty() || senders.is_empty() { "" } else { "; " };
+        parts.join(", ") + between + &senders.join(", ") + &self.unreadable()
     }
 }
 
@@ -141,10 +151,13 @@ struct Line<'o> {
 pub fn text(loaded: &Loaded, outcome: &Outcome, mood: Mood, verbose: bool, look: Look) -> String {
     let mut all = Counts::default();
     outcome.changes.iter().for_each(|change| all.0[change.kind as usize] += 1);
+    senders(loaded, outcome, |_, [added, removed]| all.1 = [all.1[0] + added, all.1[1] + removed]);
     let identity = &loaded.compiled.identity;
     if outcome.plan.is_empty() {
         let rules = number(all.of(ChangeKind::Kept), "rule");
-        return format!("policy {identity} holds already, nothing to do: {rules} as they should be{}\n", all.unreadable());
+        let senders: usize = Family::BOTH.into_iter().filter_map(|family| loaded.compiled.table(family)).map(Table::senders).sum();
+        let senders = if senders > 0 { format!(" and {}", number(senders, "sender")) } else { String::new() };
+        return format!("policy {identity} holds already, nothing to do: {rules}{senders} as they should be{}\n", all.unreadable());
     }
     let holds = match mood {
         Mood::Planned => "",
@@ -180,6 +193,10 @@ fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> V
         counts.0[change.kind as usize] += 1;
         changes.push(change);
     }
+    senders(loaded, outcome, |group, [added, removed]| {
+        let Counts(_, senders) = &mut groups.entry(group).or_default().0;
+        *senders = [senders[0] + added, senders[1] + removed];
+    });
     let line = |(group, (counts, changes)): (Group, (Counts, Vec<&'o Change>))| {
         let (place, what) = title(policy, &group);
         Line { sign: counts.sign(), place, what, counts: counts.signed(look), changes }
@@ -191,6 +208,12 @@ fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> V
     if outcome.plan.steps.iter().any(made) {
         lines.insert(0, plain('+', "the chain DOCKER-USER, as Docker makes it"));
     }
+    let anew = |step: &&Step| matches!(step, Step::DeleteMarks(_));
+    for step in outcome.plan.steps.iter().filter(anew) {
+        let made = outcome.plan.steps.iter().any(|other| matches!(other, Step::NewMarks(family, _) if *family == step.family()));
+        let (sign, what) = if made { ('~', ", made anew") } else { ('-', "") };
+        lines.push(plain(sign, &format!("the table {} {}{what}", step.family(), marks::TABLE)));
+    }
     // Chains that no rule of the policy was in.
     let known: HashSet<_> = outcome.changes.iter().map(|change| (change.family, &change.chain)).collect();
     let gone = |step: &Step| matches!(step, Step::DeleteChain(family, chain) if !known.contains(&(*family, chain)));
@@ -198,6 +221,31 @@ fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> V
         lines.push(plain('-', "the chains of a trial"));
     }
     lines
+}
+
+/// Calls `each` with how many senders come and go, by what they are there for. A table that is made anew is
+/// not counted: what went with the old one is not in the plan.
+fn senders(loaded: &Loaded, outcome: &Outcome, mut each: impl FnMut(Group, [usize; 2])) {
+    let steps = &outcome.plan.steps;
+    let is_anew = |family| steps.iter().any(|step| matches!(step, Step::DeleteMarks(of) if *of == family));
+    let mut count = |family, kind: Kind, added: &[Element], removed: &[Element]| {
+        let class = match kind {
+            Kind::Hosts(_, class) | Kind::Networks(_, class) => class as usize,
+            Kind::Ports(..) => return,
+        };
+        let rule = loaded.compiled.marks(family).and_then(|marks| marks.classes.get(class)?.rule);
+        let number = |all: &[Element]| all.iter().filter(|element| !element.end).count();
+        each(rule.map_or(Group::Of(Origin::Way), |index| Group::Of(Origin::Rule(index))), [number(added), number(removed)]);
+    };
+    for step in steps {
+        match step {
+            Step::Elements(family, difference) => count(*family, difference.kind, &difference.added, &difference.removed),
+            Step::NewMarks(family, table) if !is_anew(*family) => {
+                table.sets.iter().for_each(|set| count(*family, set.kind, &set.elements, &[]));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn write_rule(text: &mut String, change: &Change, look: Look) {
@@ -265,10 +313,13 @@ pub fn json(loaded: &Loaded, outcome: &Outcome) -> Value {
             "says": rule.map(ToString::to_string),
         })
     };
+    let mut counts = [0, 0];
+    senders(loaded, outcome, |_, [added, removed]| counts = [counts[0] + added, counts[1] + removed]);
     json!({
         "policy": { "name": loaded.compiled.identity.name, "hash": loaded.compiled.identity.hash },
         "messages": outcome.plan.messages(),
         "families": outcome.plan.families().map(Family::command).collect::<Vec<_>>(),
         "changes": outcome.changes.iter().map(change).collect::<Vec<_>>(),
+        "senders": { "added": counts[0], "removed": counts[1] },
     })
 }

@@ -26,12 +26,16 @@ pub use report::{Failure, Source};
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use crate::{
     apply::Options,
     lab::Netns,
     model::{Dialect, Family},
+    policy::Strategy,
 };
 
 /// Guards the containers of a Docker host: writes DOCKER-USER over netlink, one transaction a change.
@@ -146,12 +150,16 @@ enum Command {
         /// Files, or folders of files that end in .toml
         #[arg(required = true, value_name = "POLICY")]
         policy: Vec<PathBuf>,
+        #[command(flatten)]
+        how: How,
     },
     /// Make a policy hold, in one transaction for both families
     Apply {
         /// Files, or folders of files that end in .toml
         #[arg(required = true, value_name = "POLICY")]
         policy: Vec<PathBuf>,
+        #[command(flatten)]
+        how: How,
         /// On trial for so long: unless `dockgate confirm` comes, what stands now holds again
         #[arg(long, value_name = "TIME", value_parser = trial::parse_length)]
         confirm: Option<Duration>,
@@ -188,10 +196,27 @@ enum Command {
         /// Files, or folders of files that end in .toml
         #[arg(value_name = "POLICY")]
         policy: Vec<PathBuf>,
+        #[command(flatten)]
+        how: How,
         /// Take about so long
         #[arg(long, default_value = "15", value_parser = clap::value_parser!(u64).range(1..=3600))]
         seconds: u64,
     },
+}
+
+/// How a policy becomes rules.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+struct How {
+    /// How many senders are told from each other: tree (rules alone), set (sets in a table of dockgate's own, and a
+    /// mark), auto; instead of what the policy says of it
+    #[arg(long, value_name = "STRATEGY", value_parser = strategy())]
+    strategy: Option<Strategy>,
+}
+
+fn strategy() -> impl TypedValueParser<Value = Strategy> {
+    let words = Strategy::WORDS;
+    PossibleValuesParser::new(words.map(|(word, _)| word))
+        .map(move |text| words.into_iter().find(|(word, _)| *word == text).map_or_else(Strategy::default, |(_, strategy)| strategy))
 }
 
 impl Global {
@@ -314,16 +339,16 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Audit => audit::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
         Command::Check { policy } => check::run(&cli.global, policy),
-        Command::Plan { policy } => policy::plan(&cli.global, policy),
-        Command::Apply { policy, confirm: None } => policy::apply(&cli.global, policy),
-        Command::Apply { policy, confirm: Some(length) } => trial::apply(&cli.global, policy, *length),
+        Command::Plan { policy, how } => policy::plan(&cli.global, policy, *how),
+        Command::Apply { policy, how, confirm: None } => policy::apply(&cli.global, policy, *how),
+        Command::Apply { policy, how, confirm: Some(length) } => trial::apply(&cli.global, policy, *how, *length),
         Command::Confirm { here } => trial::confirm(&cli.global, *here),
         Command::Rollback { steps, list } => trial::rollback(&cli.global, usize::try_from(*steps).unwrap_or(usize::MAX), *list),
         Command::Remove => policy::remove(&cli.global),
         Command::Status => status::run(&cli.global),
         Command::Print { what } => print::run(*what),
         Command::Demo => demo::run(&cli.global),
-        Command::Bench { policy, seconds } => bench::run(&cli.global, policy, *seconds),
+        Command::Bench { policy, how, seconds } => bench::run(&cli.global, policy, *how, *seconds),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }
 }

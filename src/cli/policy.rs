@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    ExitCode, Global,
+    ExitCode, Global, How,
     difference::{self, Mood},
     host,
     look::Look,
@@ -15,7 +15,7 @@ use crate::{
     live::{HistoryError, Host, LiveError, Outcome},
     model::{Family, Interface},
     plan::{Step, ours::ChangeKind},
-    policy::{Policy, Read},
+    policy::{Policy, Read, Strategy},
 };
 
 /// A policy as read, and its chains.
@@ -24,8 +24,15 @@ pub(super) struct Loaded {
     pub(super) compiled: Compiled,
 }
 
+impl Loaded {
+    /// Compiles it anew.
+    pub(super) fn compile(&mut self, strategy: Option<Strategy>) {
+        self.compiled = compile::docker_user(&self.read.policy, &self.compiled.identity.name, strategy);
+    }
+}
+
 /// Reads and checks the policy in these files.
-pub(super) fn load(paths: &[PathBuf]) -> Result<Loaded, Failure> {
+pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
     let read = Policy::load(paths).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
     if let Some(failure) = Failure::policy(&read) {
         return Err(failure);
@@ -33,7 +40,7 @@ pub(super) fn load(paths: &[PathBuf]) -> Result<Loaded, Failure> {
     report::warnings(&read);
     say_missing_interfaces(&read.policy);
     let name = paths.first().and_then(|path| path.file_stem()).map_or_else(|| "policy".into(), |name| name.to_string_lossy());
-    let compiled = compile::docker_user(&read.policy, &name);
+    let compiled = compile::docker_user(&read.policy, &name, how.strategy);
     Ok(Loaded { read, compiled })
 }
 
@@ -89,13 +96,14 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string())
             .hint("what stands is written there before each change; DOCKGATE_STATE=/path names another folder"),
         LiveError::NoTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate apply POLICY --confirm 60s` begins one"),
+        LiveError::SetsOnTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("compile it with the strategy `tree`"),
         LiveError::TooLate => Failure::new(ExitCode::TakenBack, error.to_string()).hint("apply it again, with a longer --confirm"),
     }
 }
 
 /// `dockgate plan`
-pub fn plan(global: &Global, paths: &[PathBuf]) -> Result<(), Failure> {
-    let loaded = load(paths)?;
+pub fn plan(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure> {
+    let loaded = load(paths, how)?;
     let mut host = look()?;
     let outcome = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     show(global, &loaded, &outcome, Mood::Planned)?;
@@ -121,8 +129,8 @@ pub(super) fn dry(outcome: &Outcome) -> Result<(), Failure> {
 }
 
 /// `dockgate apply`, without a trial.
-pub fn apply(global: &Global, paths: &[PathBuf]) -> Result<(), Failure> {
-    let loaded = load(paths)?;
+pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure> {
+    let loaded = load(paths, how)?;
     let mut host = open(global)?;
     let outcome = host.apply(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done })?;

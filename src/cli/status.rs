@@ -14,6 +14,7 @@ use crate::{
     compile::Identity,
     docker::Jump,
     live::{Fault, History, Status},
+    marks::TABLE,
     model::Family,
 };
 
@@ -55,7 +56,9 @@ fn text(status: &Status, look: Look) -> String {
     let counts = || {
         let counters = status.counters.unwrap_or_default();
         let (rules, chains) = (number(status.rules, "rule"), number(status.chains, "chain"));
-        format!("{rules} in {chains}, {} came by", number(counters.packets, "packet"))
+        let senders =
+            status.senders.map_or_else(String::new, |senders| format!(", {} in {} {TABLE}", number(senders, "sender"), status.family));
+        format!("{rules} in {chains}{senders}, {} came by", number(counters.packets, "packet"))
     };
     let mut text = match &status.identity {
         Some(identity) => format!("{family}  policy {identity}: {}\n", counts()),
@@ -135,6 +138,7 @@ fn json(status: &Status) -> Value {
         },
         "chains": status.chains,
         "rules": status.rules,
+        "senders": status.senders,
         "packets": status.counters.map(|counters| counters.packets),
         "bytes": status.counters.map(|counters| counters.bytes),
         "trial": status.trial.as_ref().map(|trial| json!({

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ExitCode, Global,
+    ExitCode, Global, How,
     difference::Mood,
     policy::{DRY, date, dry, failed, load, notes, open, show},
     report::{self, Failure},
@@ -16,7 +16,9 @@ use super::{
 use crate::{
     compile::Identity,
     live::{Host, LiveError, Trial},
+    model::Family,
     netlink::NetlinkError,
+    policy::Strategy,
 };
 
 /// How often the end of a trial is looked for.
@@ -39,12 +41,17 @@ pub fn parse_length(text: &str) -> Result<Duration, String> {
 }
 
 /// `dockgate apply POLICY --confirm 60s`
-pub fn apply(global: &Global, paths: &[PathBuf], length: Duration) -> Result<(), Failure> {
-    let loaded = load(paths)?;
+pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> Result<(), Failure> {
+    let mut loaded = load(paths, how)?;
     let mut host = open(global)?;
     let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     if pending.plan.is_empty() {
         return show(global, &loaded, &pending, Mood::Done);
+    }
+    if Family::BOTH.into_iter().any(|family| loaded.compiled.table(family).is_some()) {
+        // There is one table for sets, and it is that of what stands.
+        loaded.compile(Some(Strategy::Tree));
+        report::note("on trial its senders stand in chains of rules; once it is confirmed, `dockgate apply` looks them up in sets again");
     }
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
     show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial })?;

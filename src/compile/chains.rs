@@ -1,13 +1,15 @@
 use super::{
-    Origin,
+    Origin, cost,
+    marked::doubled,
     names::{self, Names},
     rules::{Head, ends, parse, word},
     tree::Tree,
 };
 use crate::{
+    marks::Marks,
     matches::{Comment, Match},
     model::{ChainName, Counters, Family, Interface, Test},
-    policy::{Action, Block, Policy, PolicyRule, Verdict},
+    policy::{Action, Block, Policy, PolicyRule, Ports, Strategy, Verdict},
     rule::Rule,
     save::{SavedChain, SavedRule},
     targets::Target,
@@ -18,13 +20,14 @@ use crate::{
 pub(super) struct Builder<'p> {
     policy: &'p Policy,
     pub(super) family: Family,
+    strategy: Strategy,
     pub(super) names: Names,
     chains: Vec<SavedChain>,
     origins: &'p mut Vec<Origin>,
 }
 
 /// Up to so many rules stand in a row; more of them are found by the sender's address.
-const MANY: usize = 48;
+pub(super) const MANY: usize = 48;
 
 /// A rule of the policy in one of the two lists.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub(super) struct Item<'p> {
     pub(super) rule: &'p PolicyRule,
     /// The interfaces that it must test still.
     pub(super) inward: Vec<Interface>,
+    /// The ports that it must test still.
+    pub(super) ports: &'p [Ports],
 }
 
 /// What becomes of a packet at the end of a list.
@@ -40,47 +45,69 @@ pub(super) type End = (Origin, Rule);
 
 impl Item<'_> {
     /// How many rules it is in a row.
-    fn rows(&self, family: Family) -> usize {
+    pub(super) fn rows(&self, family: Family) -> usize {
         let sources = self.rule.from.as_ref().map_or(1, |from| from.addresses.of(family).len());
-        Head::all(self.rule, family, &self.inward).len() * sources * ends(self.rule).len().max(1)
+        Head::all(self.rule, family, &self.inward, self.ports).len() * sources * ends(self.rule).len().max(1)
     }
 
     /// Does it decide what becomes of every packet that it is asked for?
     pub(super) fn decides(&self) -> bool {
-        let tests = !self.inward.is_empty() || !self.rule.outward.is_empty() || !self.rule.ports.is_empty() || self.rule.to.is_some();
+        let tests = !self.inward.is_empty() || !self.rule.outward.is_empty() || !self.ports.is_empty() || self.rule.to.is_some();
         !tests && matches!(self.rule.action, Action::Decide(_) | Action::Accept)
     }
 }
 
 impl<'p> Builder<'p> {
-    pub(super) fn new(policy: &'p Policy, family: Family, origins: &'p mut Vec<Origin>) -> Self {
-        Self { policy, family, names: Names::default(), chains: Vec::new(), origins }
+    pub(super) fn new(policy: &'p Policy, family: Family, strategy: Strategy, origins: &'p mut Vec<Origin>) -> Self {
+        Self { policy, family, strategy, names: Names::default(), chains: Vec::new(), origins }
     }
 
-    pub(super) fn build(mut self) -> Vec<SavedChain> {
+    pub(super) fn build(mut self) -> (Vec<SavedChain>, Option<Marks>) {
         let policy = self.policy;
         let root = self.chain(names::root());
         self.replies(root);
-        let outside = (!policy.external.is_empty()).then(|| self.chain(names::outside()));
-        if outside.is_some() {
+        // A packet goes through one of the two lists, each with the rules for it, in order.
+        let (outer, inner) = (self.items(true), self.items(false));
+        let mut marks = None;
+        if !policy.external.is_empty() {
+            let outside = self.chain(names::outside());
+            let comment = format!("default: {}", policy.default.word());
+            let end = default(policy.default).map(|end| (Origin::Default, Head::default().rule(self.family, None, &comment, end)));
+            // Where others have no rules, they leave as those do who are allowed.
+            let early = inner.is_empty().then_some(root);
+            marks = self.marked(outside, &outer, end.as_ref(), early);
+            if marks.is_none() {
+                self.list(outside, 'o', &outer, end.as_ref());
+            }
             for name in &policy.external {
                 self.words(root, Origin::Way, &format!("-i {name} -g {}", names::outside()));
             }
         }
-        // A packet goes through one of the two lists, each with the rules for it, in order.
-        if let Some(outside) = outside {
-            let comment = format!("default: {}", policy.default.word());
-            let end = default(policy.default).map(|end| (Origin::Default, Head::default().rule(self.family, None, &comment, end)));
-            self.list(outside, 'o', &self.items(true), end.as_ref());
+        self.list(root, 'i', &inner, None);
+        (self.chains, marks)
+    }
+
+    /// The list of rules by marks, if that is wanted or costs packets less.
+    fn marked(&mut self, chain: usize, items: &[Item<'p>], end: Option<&End>, early: Option<usize>) -> Option<Marks> {
+        let Policy { established, mark, .. } = *self.policy;
+        if self.strategy == Strategy::Tree {
+            return None;
         }
-        self.list(root, 'i', &self.items(false), None);
-        self.chains
+        let doubled = doubled(items);
+        let found = Tree::new(self, 'o', &doubled, end).find(mark, established)?;
+        if self.strategy == Strategy::Auto && !cost::is_worth_it(&found, items, self.family) {
+            return None;
+        }
+        Some(Tree::new(self, 'o', &doubled, end).rows_by_mark(chain, early, found))
     }
 
     /// The rules for packets from outside, or for all others.
     fn items(&self, outside: bool) -> Vec<Item<'p>> {
         let all = self.policy.rules.iter().enumerate().filter(|(_, rule)| rule.is_for(self.family));
-        all.filter_map(|(index, rule)| Some(Item { index, rule, inward: meant(rule, &self.policy.external, outside)? })).collect()
+        let item = |(index, rule): (usize, &'p PolicyRule)| {
+            Some(Item { index, rule, inward: meant(rule, &self.policy.external, outside)?, ports: &rule.ports })
+        };
+        all.filter_map(item).collect()
     }
 
     /// Rules in order, and what becomes of a packet that none of them decides.
@@ -142,7 +169,7 @@ impl<'p> Builder<'p> {
             }
             return;
         }
-        for head in Head::all(item.rule, family, &item.inward) {
+        for head in Head::all(item.rule, family, &item.inward, item.ports) {
             for from in sources {
                 for end in ends(item.rule) {
                     let rule = head.rule(family, *from, &title, &end);

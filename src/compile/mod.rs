@@ -10,7 +10,7 @@
 //!
 //! let text = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = '443/tcp'\nfrom = '192.168.1.0/24'\ncomment = 'portal'\n";
 //! let policy = Policy::parse(vec![File::new("web.toml", text)]).policy;
-//! let compiled = compile::docker_user(&policy, "web");
+//! let compiled = compile::docker_user(&policy, "web", None);
 //! let outside = &compiled.chains(Family::Ip)[1];
 //! assert_eq!(
 //!     outside.rules[0].rule.to_string(),
@@ -19,6 +19,8 @@
 //! ```
 
 mod chains;
+mod cost;
+mod marked;
 mod names;
 mod rules;
 mod tree;
@@ -30,9 +32,10 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    marks::{Marks, Table},
     matches::{Comment, Match},
     model::{ChainName, Family},
-    policy::Policy,
+    policy::{Policy, Strategy},
     rule::Rule,
     save::SavedChain,
     targets::Target,
@@ -44,6 +47,7 @@ pub struct Compiled {
     /// Which policy.
     pub identity: Identity,
     chains: [Vec<SavedChain>; 2],
+    tables: [Option<(Marks, Table)>; 2],
     origins: Vec<Origin>,
 }
 
@@ -75,6 +79,16 @@ impl Compiled {
     /// [`Compiled::origin`] takes.
     pub fn chains(&self, family: Family) -> &[SavedChain] {
         &self.chains[family as usize]
+    }
+
+    /// Which packets get which mark, if any do.
+    pub fn marks(&self, family: Family) -> Option<&Marks> {
+        self.tables[family as usize].as_ref().map(|(marks, _)| marks)
+    }
+
+    /// The table that gives them.
+    pub fn table(&self, family: Family) -> Option<&Table> {
+        self.tables[family as usize].as_ref().map(|(_, table)| table)
     }
 
     /// What a rule is there for.
@@ -117,19 +131,24 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The chains for the placement `docker-user`.
-pub fn docker_user(policy: &Policy, name: &str) -> Compiled {
+/// The chains for the placement `docker-user`, and our own table where it helps. `strategy` stands
+/// instead of the policy's own if it is given.
+pub fn docker_user(policy: &Policy, name: &str, strategy: Option<Strategy>) -> Compiled {
     let mut origins = Vec::new();
-    let chains = Family::BOTH.map(|family| chains::Builder::new(policy, family, &mut origins).build());
-    let hash = format!("{}-{}", text_hash(&chains[0]), text_hash(&chains[1]));
+    let strategy = strategy.unwrap_or(policy.strategy);
+    let built = Family::BOTH.map(|family| chains::Builder::new(policy, family, strategy, &mut origins).build());
+    let (chains, tables): (Vec<_>, Vec<_>) = built.into_iter().unzip();
+    let (Ok(chains), Ok(tables)) = (<[_; 2]>::try_from(chains), <[_; 2]>::try_from(tables)) else { unreachable!("two families") };
+    let tables = tables.map(|marks: Option<Marks>| marks.map(|marks| (marks.table(), marks)).map(|(table, marks)| (marks, table)));
+    let hash = [0, 1].map(|index| text_hash(&chains[index], tables[index].as_ref().map(|(_, table)| table))).join("-");
     // The whole jump's comment has 255 bytes at most.
     let name = name.chars().filter(|c| !c.is_control()).take(60).collect();
-    Compiled { identity: Identity { name, hash }, chains, origins }
+    Compiled { identity: Identity { name, hash }, chains, tables, origins }
 }
 
 /// What tells the rules of one family from others: the first 8 hexadecimal digits of the SHA-256 of
-/// their text, in the order of the chains' names.
-pub fn text_hash(chains: &[SavedChain]) -> String {
+/// their text, in the order of the chains' names, and of that of our own table.
+pub fn text_hash(chains: &[SavedChain], table: Option<&Table>) -> String {
     /// Takes text without keeping it.
     struct Text(Sha256);
     impl fmt::Write for Text {
@@ -143,6 +162,9 @@ pub fn text_hash(chains: &[SavedChain]) -> String {
     chains.sort_by(|a, b| a.name.cmp(&b.name));
     for (chain, saved) in chains.iter().flat_map(|chain| chain.rules.iter().map(|saved| (&chain.name, saved))) {
         fmt::Write::write_fmt(&mut text, format_args!("{chain} {}\n", saved.rule)).expect("it takes everything");
+    }
+    if let Some(table) = table {
+        fmt::Write::write_fmt(&mut text, format_args!("{table}")).expect("it takes everything");
     }
     text.0.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,13 +17,13 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Every combination of what the rule says, for packets that come in by `inward`.
-    pub(super) fn all(rule: &PolicyRule, family: Family, inward: &[Interface]) -> Vec<Self> {
+    /// Every combination of what the rule says, for packets that come in by `inward`, for these of its ports.
+    pub(super) fn all(rule: &PolicyRule, family: Family, inward: &[Interface], ports: &[Ports]) -> Vec<Self> {
         let to = rule.to.as_ref().map(|to| to.addresses.of(family).iter().flat_map(prefixes).collect::<Vec<_>>());
         let mut heads = vec![Self::default()];
         heads = product(heads, inward, |head, &inward| head.inward = Some(inward));
         heads = product(heads, &rule.outward, |head, &outward| head.outward = Some(outward));
-        heads = product(heads, &rule.ports, |head, &ports| head.ports = Some(ports));
+        heads = product(heads, ports, |head, &ports| head.ports = Some(ports));
         product(heads, to.as_deref().unwrap_or_default(), |head, &to| head.to = Some(to))
     }
 

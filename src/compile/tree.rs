@@ -11,6 +11,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Write as _,
+    ops::Range,
 };
 
 use super::{
@@ -34,23 +35,23 @@ const FEW: usize = 2;
 const DEEPEST: usize = 9;
 
 pub(super) struct Tree<'b, 'p> {
-    builder: &'b mut Builder<'p>,
-    mark: char,
-    items: &'b [Item<'p>],
+    pub(super) builder: &'b mut Builder<'p>,
+    pub(super) mark: char,
+    pub(super) items: &'b [Item<'p>],
     /// Those that are for everybody, up to the first that decides everything.
-    everybody: Vec<usize>,
+    pub(super) everybody: Vec<usize>,
     end: Option<&'b End>,
     /// The rule at the end of every chain: for senders whom no rule names.
-    others: Option<End>,
+    pub(super) others: Option<End>,
     /// What becomes of a packet in each list.
     lists: Vec<End>,
 }
 
 /// Senders, and the items that can match them, in order.
 #[derive(Debug, Clone, PartialEq)]
-struct Senders {
-    block: Block,
-    list: Vec<usize>,
+pub(super) struct Senders {
+    pub(super) block: Block,
+    pub(super) list: Vec<usize>,
 }
 
 /// A prefix in the tree: its first address, its length, and the rule that it leads to.
@@ -78,7 +79,7 @@ impl<'b, 'p> Tree<'b, 'p> {
         self.everybody = self.order((0..self.items.len()).filter(|&index| !self.is_sourced(index)).collect());
         self.others = self.others();
         let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
-        let senders = self.senders();
+        let senders = self.senders(0..self.items.len(), &self.everybody);
         let mut leaves = Vec::with_capacity(senders.len());
         for Senders { block, list } in senders {
             let list = match known.get(&list) {
@@ -95,11 +96,11 @@ impl<'b, 'p> Tree<'b, 'p> {
         self.node(chain, &leaves, 0, 0);
     }
 
-    fn is_sourced(&self, index: usize) -> bool {
+    pub(super) fn is_sourced(&self, index: usize) -> bool {
         self.items[index].rule.from.is_some()
     }
 
-    fn others(&mut self) -> Option<End> {
+    pub(super) fn others(&mut self) -> Option<End> {
         let everybody = self.everybody.clone();
         if everybody.is_empty() {
             return self.end.cloned();
@@ -111,12 +112,14 @@ impl<'b, 'p> Tree<'b, 'p> {
         Some((Origin::Way, goto))
     }
 
-    /// The addresses, cut where the list changes; those whom no rule names are left out.
-    fn senders(&self) -> Vec<Senders> {
+    /// The addresses, cut where the list of those of these items changes that can match; those whom no
+    /// rule names are left out.
+    pub(super) fn senders(&self, items: Range<usize>, everybody: &[usize]) -> Vec<Senders> {
         let family = self.builder.family;
         // Where an item's addresses begin and where they end.
         let mut cuts: Vec<(u128, usize, bool)> = Vec::new();
-        for (index, item) in self.items.iter().enumerate() {
+        for index in items {
+            let item = &self.items[index];
             for block in merged(item.rule.from.as_ref().map_or(&[][..], |from| from.addresses.of(family))) {
                 cuts.push((block.first, index, true));
                 cuts.extend(block.last.checked_add(1).map(|behind| (behind, index, false)));
@@ -135,7 +138,7 @@ impl<'b, 'p> Tree<'b, 'p> {
                 continue;
             }
             let last = next.map_or(Block::all(family).last, |next| next - 1);
-            let list = self.order(active.iter().chain(&self.everybody).copied().collect());
+            let list = self.order(active.iter().chain(everybody).copied().collect());
             match all.last_mut() {
                 Some(before) if before.list == list && before.block.last + 1 == first => before.block.last = last,
                 _ => all.push(Senders { block: Block { family, first, last }, list }),
@@ -145,8 +148,13 @@ impl<'b, 'p> Tree<'b, 'p> {
     }
 
     /// In order, up to the first that decides everything.
-    fn order(&self, mut list: Vec<usize>) -> Vec<usize> {
+    pub(super) fn order(&self, mut list: Vec<usize>) -> Vec<usize> {
         list.sort_unstable();
+        self.cut(list)
+    }
+
+    /// Up to the first that decides everything.
+    pub(super) fn cut(&self, mut list: Vec<usize>) -> Vec<usize> {
         if let Some(at) = list.iter().position(|&index| self.items[index].decides()) {
             list.truncate(at + 1);
         }
@@ -154,7 +162,7 @@ impl<'b, 'p> Tree<'b, 'p> {
     }
 
     /// The rule for senders with this list: its verdict, if that is all it is, else the way to it.
-    fn list(&mut self, list: &[usize]) -> End {
+    pub(super) fn list(&mut self, list: &[usize]) -> End {
         let family = self.builder.family;
         let named = list.iter().copied().find(|&index| self.is_sourced(index)).unwrap_or(list[0]);
         let item = &self.items[named];

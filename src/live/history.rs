@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    marks::Table,
     model::{DOCKER_USER, Family},
     plan::ours::Ours,
     save,
@@ -40,6 +41,8 @@ pub struct Record {
     seal: String,
     /// What stood before it as `iptables-save` writes it, IPv4 first.
     text: [String; 2],
+    /// Our own tables; empty where there was none.
+    marks: [String; 2],
 }
 
 /// Why the history can't be used.
@@ -162,7 +165,9 @@ impl History {
         };
         let policy = before.iter().find_map(Ours::identity).map(|identity| identity.to_string());
         let [ip, ip6] = Family::BOTH.map(|family| text(family, &before[family as usize]));
-        let record = json!({ "when": when, "what": what, "policy": policy, "seal": seal(&ip, &ip6), "ip": ip, "ip6": ip6 });
+        let marks = before.each_ref().map(|ours| ours.marks.as_ref().map_or_else(String::new, Table::to_string));
+        let seal = seal([&ip, &ip6, &marks[0], &marks[1]]);
+        let record = json!({ "when": when, "what": what, "policy": policy, "seal": seal, "ip": ip, "ip6": ip6, "marks": marks });
         let new = path.with_extension("new");
         fs::write(&new, record.to_string()).and_then(|()| fs::rename(&new, &path)).map_err(|error| failed("write", &path, error))?;
         Ok(path)
@@ -207,8 +212,8 @@ fn number(path: &Path) -> u64 {
 }
 
 /// Tells whether a text is all that was written.
-fn seal(ip: &str, ip6: &str) -> String {
-    let hash = Sha256::new().chain_update(ip).chain_update(ip6).finalize();
+fn seal(texts: [&str; 4]) -> String {
+    let hash = texts.into_iter().fold(Sha256::new(), |hash, text| hash.chain_update(text)).finalize();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -240,17 +245,23 @@ impl Record {
         let (Some(when), Some(what), Some(seal), Some(ip), Some(ip6)) = words else {
             return Err(HistoryError::Damaged(path));
         };
-        Ok(Self { path, when, what, policy: word("policy"), seal, text: [ip, ip6] })
+        // Records of earlier versions have no such tables.
+        let marks = [0, 1].map(|index| value["marks"][index].as_str().unwrap_or_default().to_owned());
+        Ok(Self { path, when, what, policy: word("policy"), seal, text: [ip, ip6], marks })
     }
 
     /// What stood before the change, IPv4 first.
     pub(super) fn before(&self) -> Result<[Ours; 2], HistoryError> {
         // A text that says less than was written would take a policy away.
-        if self.seal != seal(&self.text[0], &self.text[1]) {
+        if self.seal != seal([&self.text[0], &self.text[1], &self.marks[0], &self.marks[1]]) {
             return Err(HistoryError::Damaged(self.path.clone()));
         }
         let mut all = <[Ours; 2]>::default();
         for (ours, family) in all.iter_mut().zip(Family::BOTH) {
+            let marks = self.marks[family as usize].as_str();
+            if !marks.is_empty() {
+                ours.marks = Some(marks.parse().map_err(|_| HistoryError::Damaged(self.path.clone()))?);
+            }
             let saved =
                 save::read(&self.text[family as usize], Some(family), true).map_err(|_| HistoryError::Damaged(self.path.clone()))?;
             for chain in saved.into_iter().flat_map(|saved| saved.chains) {

@@ -16,7 +16,7 @@
 //!     let text = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = '443/tcp'\n";
 //!     let read = Policy::parse(vec![File::new("web.toml", text)]);
 //!     assert!(read.problems.is_empty());
-//!     let web = compile::docker_user(&read.policy, "web");
+//!     let web = compile::docker_user(&read.policy, "web", None);
 //!
 //!     let state = std::env::temp_dir().join(format!("dockgate-doc-{}", std::process::id()));
 //!     let mut host = Host::new(Netlink::open()?, History::at(&state)?); // Or Host::open()?
@@ -42,12 +42,13 @@ use std::time::{Duration, SystemTime};
 use crate::{
     apply::{ApplyError, Options, transact},
     compile::{self, Compiled, is_ours},
+    marks::Table,
     matches::{Match, Time},
     model::{ChainName, DOCKER_USER, Family},
     netlink::{Netlink, NetlinkError},
     plan::{
         Plan,
-        ours::{Change, ChangeKind, Ours, end_trial, reconcile, try_out},
+        ours::{Change, ChangeKind, Ours, end_trial, reconcile, reconcile_marks, try_out},
     },
     rule::Rule,
     ruleset::{Ruleset, Which},
@@ -83,6 +84,9 @@ pub enum LiveError {
     /// There is no policy on trial.
     #[error("no policy is on trial")]
     NoTrial,
+    /// The policy was compiled with marks.
+    #[error("a policy with sets of its own can't be on trial: there is only one table for them")]
+    SetsOnTrial,
     /// The trial is over.
     #[error("the trial is over; what stood before it holds")]
     TooLate,
@@ -164,8 +168,8 @@ impl Host {
     /// # Errors
     /// [`HistoryError::NotSoMany`], [`LiveError`]
     pub fn rollback(&mut self, steps: usize) -> Result<Outcome, LiveError> {
-        let rulesets = survey(&mut self.netlink)?;
-        if status::read(&rulesets, now()).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
+        let standing = survey(&mut self.netlink)?;
+        if status::read(&standing, now()).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
             return self.end_trial();
         }
         let _lock = match self.options.dry_run {
@@ -181,21 +185,26 @@ impl Host {
         Ok(outcome)
     }
 
-    /// Puts the policy on trial for so long, whole seconds.
+    /// Puts the policy on trial for so long, whole seconds. It must be compiled with [`Strategy::Tree`].
+    ///
+    /// [`Strategy::Tree`]: crate::policy::Strategy::Tree
     ///
     /// # Errors
-    /// [`LiveError`]; an `xt_time` that the kernel lacks is refused by it, and so nothing is applied.
+    /// [`LiveError::SetsOnTrial`]; [`LiveError`]; an `xt_time` that the kernel lacks is refused by it, and so nothing is applied.
     pub fn try_out(&mut self, compiled: &Compiled, length: Duration) -> Result<Outcome, LiveError> {
         let desired = desired(compiled);
+        if desired.iter().any(|ours| ours.marks.is_some()) {
+            return Err(LiveError::SetsOnTrial);
+        }
         let mut changes = Vec::new();
         let plan = transact(&mut self.netlink, self.options, |netlink| {
-            let rulesets = survey(netlink)?;
-            changes = difference(&rulesets, &desired)?.changes;
+            let standing = survey(netlink)?;
+            changes = difference(&standing, &desired)?.changes;
             let mut plan = Plan::default();
             // The time begins with each attempt.
             let gate = gate(compiled, now(), length);
-            for (ruleset, desired) in rulesets.iter().zip(&desired) {
-                try_out(ruleset, desired, &gate, &mut plan)?;
+            for (standing, desired) in standing.iter().zip(&desired) {
+                try_out(&standing.ruleset, desired, &gate, &mut plan)?;
             }
             Ok(plan)
         })?;
@@ -214,10 +223,10 @@ impl Host {
             Some(Duration::ZERO) => return Err(LiveError::TooLate),
             Some(_) => {}
         }
-        self.change("confirm", |rulesets| {
+        self.change("confirm", |standing| {
             let mut desired = <[Ours; 2]>::default();
-            for (slot, ruleset) in desired.iter_mut().zip(rulesets) {
-                *slot = Ours::on_trial(ruleset).ok_or(LiveError::NoTrial)?;
+            for (slot, standing) in desired.iter_mut().zip(standing) {
+                *slot = Ours::on_trial(&standing.ruleset).ok_or(LiveError::NoTrial)?;
             }
             Ok(desired)
         })
@@ -231,12 +240,12 @@ impl Host {
         let mut some = false;
         let plan = transact(&mut self.netlink, self.options, |netlink| {
             let mut plan = Plan::default();
-            for ruleset in survey(netlink)? {
-                some |= Ours::on_trial(&ruleset).is_some();
-                match Ours::observe(&ruleset) {
+            for Standing { ruleset, .. } in &survey(netlink)? {
+                some |= Ours::on_trial(ruleset).is_some();
+                match Ours::observe(ruleset) {
                     // There was nothing before it.
-                    ours if ours.identity().is_none() => reconcile(&ruleset, &Ours::default(), &mut plan, &mut Vec::new())?,
-                    _ => end_trial(&ruleset, &mut plan),
+                    ours if ours.identity().is_none() => reconcile(ruleset, &Ours::default(), &mut plan, &mut Vec::new())?,
+                    _ => end_trial(ruleset, &mut plan),
                 }
             }
             Ok(plan)
@@ -249,21 +258,21 @@ impl Host {
     /// # Errors
     /// [`NetlinkError`]
     pub fn status(&mut self) -> Result<[Status; 2], NetlinkError> {
-        let rulesets = survey(&mut self.netlink)?;
-        Ok(status::read(&rulesets, now()))
+        let standing = survey(&mut self.netlink)?;
+        Ok(status::read(&standing, now()))
     }
 
     /// One change, written to the history first.
-    fn change(&mut self, what: &str, desired: impl FnMut(&[Ruleset; 2]) -> Result<[Ours; 2], LiveError>) -> Result<Outcome, LiveError> {
+    fn change(&mut self, what: &str, desired: impl FnMut(&[Standing; 2]) -> Result<[Ours; 2], LiveError>) -> Result<Outcome, LiveError> {
         let (history, dry_run) = (self.history.clone(), self.options.dry_run);
         let (mut written, mut lock) = (None, None);
-        let done = self.commit(desired, |rulesets| {
+        let done = self.commit(desired, |standing| {
             if !dry_run {
                 // From the first attempt on: each change has its record, and they come in its order.
                 if lock.is_none() {
                     lock = Some(history.lock()?);
                 }
-                written = Some(history.write(written.take(), what, now(), &observe(rulesets))?);
+                written = Some(history.write(written.take(), what, now(), &standing.each_ref().map(Standing::ours))?);
             }
             Ok(())
         });
@@ -278,16 +287,16 @@ impl Host {
     /// Plans and commits; `before` is called with what is to be changed.
     fn commit(
         &mut self,
-        mut desired: impl FnMut(&[Ruleset; 2]) -> Result<[Ours; 2], LiveError>,
-        mut before: impl FnMut(&[Ruleset; 2]) -> Result<(), LiveError>,
+        mut desired: impl FnMut(&[Standing; 2]) -> Result<[Ours; 2], LiveError>,
+        mut before: impl FnMut(&[Standing; 2]) -> Result<(), LiveError>,
     ) -> Result<Outcome, LiveError> {
         let (mut changes, mut failure) = (Vec::new(), None);
         let plan = transact(&mut self.netlink, self.options, |netlink| {
-            let rulesets = survey(netlink)?;
-            let outcome = desired(&rulesets).and_then(|desired| Ok(difference(&rulesets, &desired)?));
+            let standing = survey(netlink)?;
+            let outcome = desired(&standing).and_then(|desired| Ok(difference(&standing, &desired)?));
             let outcome = outcome.and_then(|outcome| {
                 if !outcome.plan.is_empty() {
-                    before(&rulesets)?;
+                    before(&standing)?;
                 }
                 Ok(outcome)
             });
@@ -311,21 +320,35 @@ impl Host {
     }
 }
 
-/// FORWARD, `DOCKER-USER` and our chains, of both families. The first's generation is that of the plan: if
-/// anything changes meanwhile, the commit is refused.
-fn survey(netlink: &mut Netlink) -> Result<[Ruleset; 2], NetlinkError> {
+/// FORWARD, `DOCKER-USER`, our chains and our own table, of one family.
+#[derive(Debug)]
+struct Standing {
+    ruleset: Ruleset,
+    marks: Option<Table>,
+}
+
+impl Standing {
+    fn ours(&self) -> Ours {
+        Ours { marks: self.marks.clone(), ..Ours::observe(&self.ruleset) }
+    }
+}
+
+/// Of both families. The first's generation is that of the plan: if anything changes meanwhile, the commit
+/// is refused.
+fn survey(netlink: &mut Netlink) -> Result<[Standing; 2], NetlinkError> {
     let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
-    let mut read = |family| Ruleset::read(netlink, family, Which::Named(is_read));
+    let mut read = |family| {
+        let ruleset = Ruleset::read(netlink, family, Which::Named(is_read))?;
+        Ok(Standing { ruleset, marks: Table::read(netlink, family)? })
+    };
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
 }
 
-fn observe(rulesets: &[Ruleset; 2]) -> [Ours; 2] {
-    rulesets.each_ref().map(Ours::observe)
-}
-
-fn difference(rulesets: &[Ruleset; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
+fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
     let mut outcome = Outcome::default();
-    for (ruleset, desired) in rulesets.iter().zip(desired) {
+    for (standing, desired) in standing.iter().zip(desired) {
+        let Standing { ruleset, marks } = standing;
+        reconcile_marks(ruleset.family, marks.as_ref(), desired.marks.as_ref(), &mut outcome.plan);
         reconcile(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
     }
     Ok(outcome)
@@ -333,7 +356,11 @@ fn difference(rulesets: &[Ruleset; 2], desired: &[Ours; 2]) -> Result<Outcome, A
 
 fn desired(compiled: &Compiled) -> [Ours; 2] {
     let jump = crate::save::SavedRule { rule: compiled.jump(), counters: Default::default(), line: usize::MAX };
-    Family::BOTH.map(|family| Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump.clone()) })
+    Family::BOTH.map(|family| Ours {
+        chains: compiled.chains(family).to_vec(),
+        jump: Some(jump.clone()),
+        marks: compiled.table(family).cloned(),
+    })
 }
 
 /// `-m time --datestart … --datestop … -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use super::Standing;
 use crate::{
     compile::{Identity, is_ours, is_trial, text_hash},
     docker::{self, Jump},
+    marks::Table,
     matches::Match,
     model::{Counters, Family},
-    plan::ours::{Ours, gate, jumps},
+    plan::ours::{gate, jumps},
     ruleset::Ruleset,
 };
 
@@ -26,6 +28,8 @@ pub struct Status {
     pub chains: usize,
     /// The rules in them.
     pub rules: usize,
+    /// The addresses, prefixes and ranges in our own table; `None` if there is no such table.
+    pub senders: Option<usize>,
     /// What came to our chains.
     pub counters: Option<Counters>,
     /// What is on trial.
@@ -79,8 +83,8 @@ pub struct Trial {
 }
 
 /// Of both families, at that second since 1970.
-pub(super) fn read(rulesets: &[Ruleset; 2], now: u64) -> [Status; 2] {
-    let mut both = [0, 1].map(|index| one(&rulesets[index], now));
+pub(super) fn read(standing: &[Standing; 2], now: u64) -> [Status; 2] {
+    let mut both = [0, 1].map(|index| one(&standing[index], now));
     let identities = both.each_ref().map(|status| status.identity.clone());
     for (index, status) in both.iter_mut().enumerate() {
         let other = &identities[1 - index];
@@ -92,17 +96,18 @@ pub(super) fn read(rulesets: &[Ruleset; 2], now: u64) -> [Status; 2] {
     both
 }
 
-fn one(ruleset: &Ruleset, now: u64) -> Status {
-    let ours = Ours::observe(ruleset);
+fn one(standing: &Standing, now: u64) -> Status {
+    let (ruleset, ours) = (&standing.ruleset, standing.ours());
     let jumps = jumps(ruleset);
     let mut status = Status {
         family: ruleset.family,
         identity: ours.identity(),
-        hash: text_hash(&ours.chains),
+        hash: text_hash(&ours.chains, ours.marks.as_ref()),
         jump: jumps.first().map(|(number, _)| number + 1),
         docker_user: docker::jump(ruleset),
         chains: ours.chains.len(),
         rules: ours.chains.iter().map(|chain| chain.rules.len()).sum(),
+        senders: ours.marks.as_ref().map(Table::senders),
         counters: jumps.first().and_then(|(_, entry)| entry.counters),
         trial: trial(ruleset, now),
         faults: Vec::new(),

@@ -16,7 +16,7 @@
 //! let text = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = '443/tcp'\n";
 //! let policy = Policy::parse(vec![File::new("web.toml", text)]).policy;
 //! let (floor, mut tested) = (Path::build("empty", "eth0")?, Path::build("tested", "eth0")?);
-//! tested.apply(&compile::docker_user(&policy, "web"))?;
+//! tested.apply(&compile::docker_user(&policy, "web", None))?;
 //! let packet = Packet::syn("10.0.0.1:4000".parse()?, (Router::receiver(Family::Ip), 443).into());
 //! let cost = pair(&floor, &tested, &[packet], Duration::from_millis(200))?;
 //! println!("{:.0} ns more than {:.0} ns", cost.added, cost.floor);

@@ -4,6 +4,7 @@ use crate::{
     apply::{ApplyError, Options, transact},
     compile::Compiled,
     lab::{self, Packet, Router},
+    marks::Table,
     message::{BaseChain, Batch},
     model::{ChainName, Counters, DOCKER_USER, Dialect, Family},
     netlink::{Netlink, NetlinkError, Outcome},
@@ -129,7 +130,9 @@ impl Path {
             for family in Family::BOTH {
                 let ruleset = Ruleset::read(netlink, family, Which::All)?;
                 let jump = SavedRule { rule: compiled.jump(), counters: Counters::default(), line: 0 };
-                let desired = ours::Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump) };
+                let desired = ours::Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump), marks: None };
+                let standing = Table::read(netlink, family)?;
+                ours::reconcile_marks(family, standing.as_ref(), compiled.table(family), &mut plan);
                 ours::reconcile(&ruleset, &desired, &mut plan, &mut Vec::new())?;
             }
             Ok(plan)

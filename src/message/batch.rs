@@ -47,7 +47,7 @@ pub struct Batch {
     buf: Vec<u8>,
     steps: u32,
     against: Option<Generation>,
-    table: &'static str,
+    pub(super) table: &'static str,
     /// Where the last step's message begins: it asks for the acknowledgement.
     last: usize,
     overflowed: Option<u32>,
@@ -76,12 +76,17 @@ impl Batch {
         Self { buf, steps: 0, against, table: TABLE, last: 0, overflowed: None }
     }
 
+    /// The number of steps so far.
+    pub(super) fn len(&self) -> u32 {
+        self.steps
+    }
+
     /// Nothing to do?
     pub fn is_empty(&self) -> bool {
         self.steps == 0
     }
 
-    fn step(&mut self, number: u16, flags: u16, family: Family, fill: impl FnOnce(&mut Writer<'_>)) -> u32 {
+    pub(super) fn step(&mut self, number: u16, flags: u16, family: Family, fill: impl FnOnce(&mut Writer<'_>)) -> u32 {
         let step = self.steps;
         self.last = self.buf.len();
         self.steps += 1;

@@ -6,10 +6,12 @@
 mod batch;
 mod reply;
 mod request;
+mod sets;
 
 pub use batch::{BaseChain, Batch, Place, SealedBatch};
 pub use reply::{Message, Messages, Refusal};
 pub use request::Request;
+pub use sets::NewSet;
 
 use crate::{attr::Writer, uapi::*};
 

@@ -46,32 +46,40 @@ impl Request {
         })
     }
 
-    /// All sets and maps of nf_tables in `filter`, without their elements.
-    pub fn native_sets(family: Family) -> Self {
-        Self::contents(family, NFT_MSG_GETSET, "the sets")
+    /// All rules of a table.
+    pub fn all_rules(family: Family, table: &str) -> Self {
+        let what = format!("the rules of `{family} {table}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, family.nfproto(), what, |w| {
+            w.string(NFTA_RULE_TABLE, table);
+        })
+    }
+
+    /// All sets and maps of nf_tables in a table, without their elements.
+    pub fn native_sets(family: Family, table: &str) -> Self {
+        Self::contents(family, table, NFT_MSG_GETSET, "the sets")
     }
 
     /// All named counters, quotas, … of `filter`.
     pub fn objects(family: Family) -> Self {
-        Self::contents(family, NFT_MSG_GETOBJ, "the objects")
+        Self::contents(family, TABLE, NFT_MSG_GETOBJ, "the objects")
     }
 
     /// All flowtables of `filter`.
     pub fn flowtables(family: Family) -> Self {
-        Self::contents(family, NFT_MSG_GETFLOWTABLE, "the flowtables")
+        Self::contents(family, TABLE, NFT_MSG_GETFLOWTABLE, "the flowtables")
     }
 
-    /// What stands in `filter` besides chains; the table's name is attribute 1 for all of it.
-    fn contents(family: Family, number: u16, what: &str) -> Self {
-        let what = format!("{what} of `{family} {TABLE}`");
-        Self::new(kind(NFNL_SUBSYS_NFTABLES, number), NLM_F_DUMP, family.nfproto(), what, |w| w.string(NFTA_SET_TABLE, TABLE))
+    /// What stands in a table besides chains; the table's name is attribute 1 for all of it.
+    fn contents(family: Family, table: &str, number: u16, what: &str) -> Self {
+        let what = format!("{what} of `{family} {table}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, number), NLM_F_DUMP, family.nfproto(), what, |w| w.string(NFTA_SET_TABLE, table))
     }
 
-    /// The elements of one set of `filter`.
-    pub fn elements(family: Family, set: &str) -> Self {
-        let what = format!("the elements of {set} in `{family} {TABLE}`");
+    /// The elements of one set of a table.
+    pub fn elements(family: Family, table: &str, set: &str) -> Self {
+        let what = format!("the elements of {set} in `{family} {table}`");
         Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM), NLM_F_DUMP, family.nfproto(), what, |w| {
-            w.string(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+            w.string(NFTA_SET_ELEM_LIST_TABLE, table);
             w.string(NFTA_SET_ELEM_LIST_SET, set);
         })
     }

@@ -16,6 +16,7 @@ pub use restore::{kept_of_others, restore};
 use std::fmt;
 
 use crate::{
+    marks::{Difference, TABLE, Table},
     message::Place,
     model::{ChainName, Counters, Family, Generation, Handle},
     rule::Rule,
@@ -76,6 +77,12 @@ pub enum Step {
     },
     /// Removes all rules of a chain.
     Flush(Family, ChainName),
+    /// Makes our own table, as many messages as it says.
+    NewMarks(Family, Box<Table>),
+    /// Removes our own table.
+    DeleteMarks(Family),
+    /// Changes elements of our own table.
+    Elements(Family, Box<Difference>),
     /// Sets a rule's counters to 0 and leaves its expressions, given as they came, as they are.
     Zero {
         /// Its family.
@@ -269,6 +276,8 @@ impl Step {
     pub fn messages(&self) -> usize {
         match self {
             Self::Append { rules, .. } => rules.len(),
+            Self::NewMarks(_, table) => table.messages(),
+            Self::Elements(_, difference) => difference.messages(),
             _ => 1,
         }
     }
@@ -280,6 +289,7 @@ impl Step {
             Self::NewChain(family, _) | Self::DeleteChain(family, _) | Self::Flush(family, _) => *family,
             Self::RenameChain { family, .. } | Self::DeleteRule { family, .. } => *family,
             Self::Zero { family, .. } | Self::Append { family, .. } => *family,
+            Self::NewMarks(family, _) | Self::DeleteMarks(family) | Self::Elements(family, _) => *family,
             Self::Rule(add) => add.family,
         }
     }
@@ -306,6 +316,12 @@ impl fmt::Display for Step {
             }
             Self::NewChain(_, chain) => write!(f, "{command} -N {chain}"),
             Self::DeleteChain(_, chain) => write!(f, "{command} -X {chain}"),
+            Self::NewMarks(family, table) => {
+                let sets = table.sets.iter().map(|set| format!("{}: {}", set.kind, set.elements.len())).collect::<Vec<_>>();
+                write!(f, "nft add table {family} {TABLE}  # elements of {}", sets.join(", "))
+            }
+            Self::DeleteMarks(family) => write!(f, "nft delete table {family} {TABLE}"),
+            Self::Elements(family, difference) => difference.commands(*family, f),
             Self::RenameChain { from, to, .. } => write!(f, "{command} -E {from} {to}"),
             Self::Flush(_, chain) => write!(f, "{command} -F {chain}"),
             Self::DeleteRule { chain, handle, .. } => write!(f, "{command} -D {chain} --handle {handle}"),

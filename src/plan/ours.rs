@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     compile::{Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
+    marks::Table,
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
     rule::Rule,
@@ -23,6 +24,8 @@ pub struct Ours {
     pub chains: Vec<SavedChain>,
     /// The jump; `None` if there is none.
     pub jump: Option<SavedRule>,
+    /// Our own table, if there is one.
+    pub marks: Option<Table>,
 }
 
 /// What becomes of one rule.
@@ -57,7 +60,7 @@ pub enum ChangeKind {
 }
 
 impl Ours {
-    /// What stands in a table, what is on trial left out.
+    /// What stands in a table, what is on trial left out; not yet our own table.
     pub fn observe(ruleset: &Ruleset) -> Self {
         let chains = chains_from(ruleset, ROOT, |name| is_ours(name) && !is_trial(name));
         let jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry));
@@ -65,7 +68,7 @@ impl Ours {
             // The place for a trial, where no policy stood before.
             return Self::default();
         }
-        Self { chains, jump }
+        Self { chains, jump, marks: None }
     }
 
     /// The policy that is on trial in a table, as it will be when it is confirmed.
@@ -74,12 +77,12 @@ impl Ours {
         let identity = Identity::of(gate.rule()?)?;
         let chains = chains_from(ruleset, TRIAL, is_trial);
         let jump = SavedRule { rule: identity.jump(), counters: Counters::default(), line: 0 };
-        Some(Self { chains: renamed(&chains, true), jump: Some(jump) })
+        Some(Self { chains: renamed(&chains, true), jump: Some(jump), marks: None })
     }
 
     /// Nothing at all?
     pub fn is_empty(&self) -> bool {
-        self.chains.is_empty() && self.jump.is_none()
+        self.chains.is_empty() && self.jump.is_none() && self.marks.is_none()
     }
 
     /// Which policy it is, if it says so.
@@ -184,6 +187,21 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
     }
     remove_chains(ruleset, gone, &mut plan.steps);
     Ok(())
+}
+
+/// Steps that make our own table `desired`, appended to `plan`: elements where that is enough, else it is
+/// replaced as a whole.
+pub fn reconcile_marks(family: Family, observed: Option<&Table>, desired: Option<&Table>, plan: &mut Plan) {
+    match (observed, desired) {
+        (None, None) => {}
+        (Some(observed), Some(desired)) if let Some(differences) = observed.difference(desired) => {
+            plan.steps.extend(differences.into_iter().map(|difference| Step::Elements(family, Box::new(difference))));
+        }
+        _ => {
+            plan.steps.extend(observed.map(|_| Step::DeleteMarks(family)));
+            plan.steps.extend(desired.map(|desired| Step::NewMarks(family, Box::new(desired.clone()))));
+        }
+    }
 }
 
 /// Steps that put `desired` on trial, appended to `plan`: what stands stays, and `gate`, a rule whose

@@ -53,10 +53,26 @@ pub struct Policy {
     pub default: Verdict,
     /// Do replies, and what belongs to known connections, pass before all rules?
     pub established: bool,
+    /// How many senders and ports are told from each other.
+    pub strategy: Strategy,
+    /// The bits of the packet's mark that are ours where that takes a mark: side by side, at least 2.
+    pub mark: u32,
     /// In order; the first that decides wins.
     pub rules: Vec<PolicyRule>,
     /// What the policy says of itself.
     pub tests: Vec<PacketTest>,
+}
+
+/// How many senders and ports are told from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// Whichever costs a packet less.
+    #[default]
+    Auto,
+    /// Chains of rules alone: every address stands in one.
+    Tree,
+    /// Sets in a table of our own ([`crate::marks`]), where there is anything for them.
+    Set,
 }
 
 /// A policy as far as it could be read, and what is wrong with it.
@@ -176,11 +192,19 @@ pub enum Expected {
 }
 
 impl Policy {
+    /// The bits of the mark that are ours if a policy does not say others.
+    pub const MARK: u32 = 0xff00_0000;
+
     /// `FILE:LINE` of a place.
     pub fn at(&self, place: Place) -> String {
         let file = self.files.get(place.file).map_or_else(String::new, |file| file.name.clone());
         format!("{file}:{}", place.line)
     }
+}
+
+impl Strategy {
+    /// As the file, and the command line, have them.
+    pub const WORDS: [(&str, Self); 3] = [("auto", Self::Auto), ("tree", Self::Tree), ("set", Self::Set)];
 }
 
 impl PolicyRule {

@@ -8,13 +8,13 @@ use toml::{
 };
 
 use super::{
-    Action, File, Lines, Place, Policy, Problem, Read, Verdict, check,
+    Action, File, Lines, Place, Policy, Problem, Read, Strategy, Verdict, check,
     groups::Group,
     table::{At, Problems, nearest},
 };
 use crate::model::Interface;
 
-pub(super) const TOP: &[&str] = &["external", "default", "established", "groups", "rule", "test"];
+pub(super) const TOP: &[&str] = &["external", "default", "established", "strategy", "mark", "groups", "rule", "test"];
 
 /// Those without which it says too little.
 const NEEDED: [&str; 2] = ["external", "default"];
@@ -61,7 +61,7 @@ pub(super) struct Reader<'t> {
 impl<'t> Reader<'t> {
     fn new(files: Vec<File>, texts: &'t [String]) -> Self {
         Self {
-            policy: Policy { files, established: true, ..Policy::default() },
+            policy: Policy { files, established: true, mark: Policy::MARK, ..Policy::default() },
             problems: Vec::new(),
             groups: BTreeMap::new(),
             texts,
@@ -114,6 +114,14 @@ impl<'t> Reader<'t> {
         if let Some(value) = table.get("established") {
             self.once(file, value.span(), "established");
             self.policy.established = self.problems(file).boolean(value).unwrap_or(true);
+        }
+        if let Some(value) = table.get("strategy") {
+            self.once(file, value.span(), "strategy");
+            self.policy.strategy = self.word(file, value, &Strategy::WORDS).unwrap_or_default();
+        }
+        if let Some(value) = table.get("mark") {
+            self.once(file, value.span(), "mark");
+            self.policy.mark = self.problems(file).mask(value).unwrap_or(Policy::MARK);
         }
         for (rule, span) in self.tables(file, table, "rule") {
             let before = self.problems.len();

@@ -71,6 +71,23 @@ impl Problems<'_> {
         }
     }
 
+    /// Bits of a mark that stand side by side, two at least.
+    pub(super) fn mask(&mut self, value: &Spanned<DeValue<'_>>) -> Option<u32> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            let hint = "write the bits as a number: mark = 0xff000000".to_owned();
+            self.error(value.span(), format!("this should be a number, not {}", kind(value.get_ref())), Some(hint));
+            return None;
+        };
+        let mask = u32::from_str_radix(number.as_str(), number.radix()).unwrap_or_default();
+        let bits = mask >> mask.trailing_zeros().min(31);
+        if bits & bits.wrapping_add(1) == 0 && bits >= 3 {
+            return Some(mask);
+        }
+        let hint = "two at least, with no other between them, like 0xff000000: 8 bits tell 255 lists of rules from each other";
+        self.error(value.span(), "these are not bits of a mark (32 bits) that stand side by side".to_owned(), Some(hint.to_owned()));
+        None
+    }
+
     pub(super) fn table<'v, 'i>(&mut self, value: &'v Spanned<DeValue<'i>>, what: &str) -> Option<&'v DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),

@@ -30,9 +30,9 @@ impl Contents {
     /// [`NetlinkError`]
     pub fn read(netlink: &mut Netlink, family: Family) -> Result<Self, NetlinkError> {
         let dormant = netlink.table_flags(family, TABLE)?.unwrap_or_default() & NFT_TABLE_F_DORMANT != 0;
-        let mut sets = gather(netlink, &Request::native_sets(family), native_set)?;
+        let mut sets = gather(netlink, &Request::native_sets(family, TABLE), native_set)?;
         for set in sets.iter_mut().filter(|set| set.anonymous) {
-            set.elements = gather(netlink, &Request::elements(family, &set.name), elements)?.into_iter().flatten().collect();
+            set.elements = gather(netlink, &Request::elements(family, TABLE, &set.name), elements)?.into_iter().flatten().collect();
         }
         Ok(Self {
             dormant,

@@ -1,0 +1,51 @@
+//! What a new connection from a stranger pays, as far as it differs by how senders are found.
+
+use super::{
+    chains::{Item, MANY},
+    marked::Found,
+};
+use crate::model::Family;
+
+// In tenths of what one comparison of an address takes (`-s`), as `benches/packet` measured them one
+// by one on kernel 6.18: the ratios of one machine hold for others.
+
+/// `-s ADDRESS`
+const ADDRESS: usize = 10;
+/// `-p tcp -m conntrack --ctorigdstport`
+const PORT: usize = 170;
+/// One of 16 ways: half of them are tested, then a goto.
+const STEP: usize = 190;
+/// Our base chain, and the test of the connection's state.
+const TABLE: usize = 130;
+/// A look-up in a set.
+const LOOKUP: usize = 95;
+/// Protocol and port out of the connection.
+const KEY: usize = 120;
+/// To set the mark, for those who get one.
+const MARK: usize = 100;
+/// `-m mark`
+const TEST: usize = 35;
+
+/// Do marks cost clearly less than rows, or a tree?
+pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family) -> bool {
+    let sources = |item: &Item<'_>| item.rule.from.as_ref().map_or(0, |from| from.addresses.of(family).len());
+    let senders: usize = items.iter().map(sources).sum();
+    let ports: usize = items.iter().filter(|item| sources(item) == 0).map(|item| item.ports.len()).sum();
+    let rows: usize = items.iter().map(|item| item.rows(family)).sum();
+    let by_sender = match senders {
+        0 => 0,
+        _ if rows <= MANY => senders * ADDRESS,
+        _ => (senders.max(10) / 10).ilog2() as usize / 4 * STEP + STEP / 2 + 5 * ADDRESS,
+    };
+    // The longest list of ports that a known sender meets.
+    let own = items.iter().filter(|item| sources(item) > 0 && !item.ports.is_empty()).map(|item| item.ports.len()).sum::<usize>();
+    let alone = by_sender + ports * PORT + own.min(longest(found)) * PORT;
+    let lookups = found.marks.classes.len() - 1;
+    let with = TABLE + lookups * LOOKUP + if longest(found) > 0 { KEY + LOOKUP } else { 0 } + MARK / 2 + found.lists.len().min(6) * TEST;
+    with * 5 < alone * 4
+}
+
+/// The most ports that are looked up for one class.
+fn longest(found: &Found) -> usize {
+    found.marks.classes.iter().map(|class| class.ports.len()).max().unwrap_or_default()
+}

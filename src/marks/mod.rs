@@ -1,0 +1,163 @@
+//! Our own table, `ip dockgate` and `ip6 dockgate`: its sets look a sender up, and its one base chain,
+//! just before Docker's (hook forward, priority −1), gives the packet a mark that says what was found.
+//! It decides nothing: that is for rules in `DOCKGATE`, `-m mark --mark ID/MASK`, which iptables
+//! reads as any other. (A set in `ip filter` itself is something iptables leaves out when it prints.)
+//!
+//! ```text
+//! table ip dockgate {
+//!     set hosts-1    { type ipv4_addr; size 189; }                    # senders of class 1
+//!     set networks-1 { type ipv4_addr; flags interval; }
+//!     set hosts-2    { type ipv4_addr; size 76; }
+//!     map tcp-2      { type inet_service : verdict; size 68; }        # what is told apart by port
+//!     chain forward {
+//!         type filter hook forward priority -1; policy accept;
+//!         ct state established,related accept
+//!         ip saddr @hosts-1 meta mark set meta mark & 0x00ffffff ^ 0x23000000 accept
+//!         ip saddr @networks-1 meta mark set meta mark & 0x00ffffff ^ 0x23000000 accept
+//!         ip saddr @hosts-2 goto class-2
+//!         meta mark & 0xff000000 != 0x0 meta mark set meta mark & 0x00ffffff
+//!     }
+//!     chain class-2 {
+//!         meta l4proto tcp ct original proto-dst vmap @tcp-2
+//!         meta mark set meta mark & 0x00ffffff ^ 0x4a000000
+//!     }
+//!     chain mark-101 { meta mark set meta mark & 0x00ffffff ^ 0x65000000 }
+//! }
+//! ```
+//!
+//! nft lists all of it, and takes its own listing back. That rules out one map from address to class: it
+//! can't say a look-up of what was looked up (1.0.6 aborts), nor a mark that is put together from a map and
+//! the bits of others. Nor may a map with many elements have verdicts: the kernel validates all of it
+//! whenever one is added (`nft_table_validate`, `nf_tables_api.c`).
+
+mod element;
+mod expressions;
+mod kernel;
+mod lower;
+mod text;
+
+pub use element::{Element, Kind, MOST};
+pub use text::Damaged;
+
+use crate::{
+    model::{ChainName, Family, Protocol},
+    policy::Block,
+};
+
+/// The table's name in both families.
+pub const TABLE: &str = "dockgate";
+
+/// Which packets get which mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// The family.
+    pub family: Family,
+    /// The bits of the mark that are ours, side by side. All other bits stay as they are.
+    pub mask: u32,
+    /// Are packets of known connections left alone?
+    pub established: bool,
+    /// Senders in order, none of them twice, and the index of their class, from 1. Each class costs a
+    /// look-up or two.
+    pub senders: Vec<(Block, u32)>,
+    /// What is known of each class of senders; the first is for all others.
+    pub classes: Vec<Class>,
+}
+
+/// Senders for whom the same rules hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Class {
+    /// Protocol, port that the client asked for, and the id that such a packet gets; in order.
+    pub ports: Vec<(Protocol, u16, u32)>,
+    /// The id of all other packets; 0 for none.
+    pub id: u32,
+    /// The index of the policy's rule that names them; `None` for all others.
+    pub rule: Option<usize>,
+}
+
+/// The table as it is in the kernel, or should be: nothing but what [`Marks::table`] makes, unless it
+/// is `strange`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// In the order in which they can be made: no chain names a later one.
+    pub chains: Vec<Chain>,
+    /// In the order of their kinds.
+    pub sets: Vec<Set>,
+    /// Is there something in it that is not of this kind?
+    pub strange: bool,
+}
+
+/// A chain of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name.
+    pub name: ChainName,
+    /// Does it hang at hook forward, priority [`PRIORITY`]?
+    pub base: bool,
+    /// The content of each rule's `NFTA_RULE_EXPRESSIONS`, as the kernel dumps it.
+    pub rules: Vec<Box<[u8]>>,
+}
+
+/// Before `filter`'s 0.
+pub const PRIORITY: i32 = -1;
+
+/// A set or map of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// What it holds; its name tells.
+    pub kind: Kind,
+    /// So many elements it can hold; 0 where it does not matter.
+    pub size: u32,
+    /// In order.
+    pub elements: Vec<Element>,
+}
+
+/// What is to be changed in the elements of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Of which set.
+    pub kind: Kind,
+    /// They go.
+    pub removed: Vec<Element>,
+    /// They come.
+    pub added: Vec<Element>,
+}
+
+impl Table {
+    /// How many addresses, prefixes and ranges it looks up.
+    pub fn senders(&self) -> usize {
+        let of = |set: &Set| match set.kind {
+            Kind::Hosts(..) => set.elements.len(),
+            Kind::Networks(..) => set.elements.iter().filter(|element| !element.end).count(),
+            Kind::Ports(..) => 0,
+        };
+        self.sets.iter().map(of).sum()
+    }
+
+    /// What makes this table hold what `desired` does, if that can be had by changing elements alone.
+    pub fn difference(&self, desired: &Self) -> Option<Vec<Difference>> {
+        let same = !self.strange && !desired.strange && self.chains == desired.chains && self.sets.len() == desired.sets.len();
+        let fits = |(a, b): (&Set, &Set)| a.kind == b.kind && (a.size == b.size || (a.size > 0 && a.size as usize >= b.elements.len()));
+        if !same || !self.sets.iter().zip(&desired.sets).all(fits) {
+            return None;
+        }
+        let between = |(a, b): (&Set, &Set)| {
+            let (removed, added) = element::between(&a.elements, &b.elements);
+            (!removed.is_empty() || !added.is_empty()).then_some(Difference { kind: a.kind, removed, added })
+        };
+        Some(self.sets.iter().zip(&desired.sets).filter_map(between).collect())
+    }
+
+    /// How many messages make it: those of [`Table::write`].
+    pub fn messages(&self) -> usize {
+        let rules: usize = self.chains.iter().map(|chain| chain.rules.len()).sum();
+        let elements: usize = self.sets.iter().map(|set| element::messages(&set.elements)).sum();
+        1 + self.sets.len() + self.chains.len() + elements + rules
+    }
+}
+
+impl Difference {
+    /// How many messages make it.
+    pub fn messages(&self) -> usize {
+        element::messages(&self.removed) + element::messages(&self.added)
+    }
+}
