@@ -20,6 +20,7 @@ const LAYERS: &[&str] = &[
     "ruleset",
     "save",
     "policy",
+    "marks",
     "compile",
     "plan",
     "docker",

@@ -4,7 +4,7 @@ use dockgate::{
     compile::{self, Compiled},
     model::Family,
     plan::ours::Ours,
-    policy::{File, Policy},
+    policy::{self, File, Policy},
     save::SavedRule,
 };
 use proptest::{
@@ -58,10 +58,10 @@ pub fn text() -> impl Strategy<Value = String> {
     })
 }
 
-/// The policy as chains.
+/// The policy as chains alone.
 pub fn compiled(text: &str) -> Compiled {
     let read = Policy::parse(vec![File::new("random.toml", text)]);
-    compile::docker_user(&read.policy, "random", None)
+    compile::docker_user(&read.policy, "random", Some(policy::Strategy::Tree))
 }
 
 /// What should stand in a table.

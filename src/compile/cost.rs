@@ -26,6 +26,9 @@ const MARK: usize = 100;
 /// `-m mark`
 const TEST: usize = 35;
 
+/// So few rules are better read in a row by people.
+const FEW: usize = 20;
+
 /// Do marks cost clearly less than rows, or a tree?
 pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family) -> bool {
     let sources = |item: &Item<'_>| item.rule.from.as_ref().map_or(0, |from| from.addresses.of(family).len());
@@ -41,6 +44,9 @@ pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family) -> 
     let own = items.iter().filter(|item| sources(item) > 0 && !item.ports.is_empty()).map(|item| item.ports.len()).sum::<usize>();
     let alone = by_sender + ports * PORT + own.min(longest(found)) * PORT;
     let lookups = found.marks.classes.len() - 1;
+    if rows < FEW {
+        return false;
+    }
     let with = TABLE + lookups * LOOKUP + if longest(found) > 0 { KEY + LOOKUP } else { 0 } + MARK / 2 + found.lists.len().min(6) * TEST;
     with * 5 < alone * 4
 }

@@ -18,7 +18,7 @@ use super::{
     Origin,
     chains::{Builder, End, Item},
     names::ROOT,
-    rules::{Head, ends, prefixes},
+    rules::{Head, ends, parse, prefixes},
 };
 use crate::{
     model::{Address, ChainName, Family, Test},
@@ -164,6 +164,10 @@ impl<'b, 'p> Tree<'b, 'p> {
     /// The rule for senders with this list: its verdict, if that is all it is, else the way to it.
     pub(super) fn list(&mut self, list: &[usize]) -> End {
         let family = self.builder.family;
+        if list.is_empty() {
+            // No rule is left.
+            return self.end.cloned().unwrap_or_else(|| (Origin::Way, parse("-j RETURN", family)));
+        }
         let named = list.iter().copied().find(|&index| self.is_sourced(index)).unwrap_or(list[0]);
         let item = &self.items[named];
         let (origin, title) = (Origin::Rule(item.index), item.rule.title());
