@@ -1,11 +1,18 @@
 //! What policies mean: against an interpreter of their own, by real packets, and with a real engine.
 
+mod agree;
+mod aim;
+mod dice;
 mod docker;
 mod language;
+mod packet;
 mod packets;
+mod proof;
 mod random;
 mod reference;
 mod session;
+mod shrink;
+mod text;
 mod trial;
 mod walk;
 mod world;

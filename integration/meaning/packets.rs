@@ -4,13 +4,14 @@ use dockgate::{
     compile,
     lab::Party,
     model::{Family, Protocol},
-    policy::Policy,
 };
-use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
 
 use super::{
-    random::{number, policy, told},
-    reference::{self, Known, Packet, decide},
+    dice::Dice,
+    packet::{self, Known, Link, Packet},
+    random::{EVERYDAY, Universe, number},
+    reference::Reference,
+    text,
     world::{Exchange, Fate, To, Who, World, compiled},
 };
 use crate::support::{call, in_netns, need, show};
@@ -36,7 +37,7 @@ const PAIRS: &[(Who, To)] = &[
 ];
 
 /// What becomes of it: also the answer, and with TCP what comes then, must pass.
-fn expected(policy: &Policy, family: Family, from: Who, to: To, protocol: Protocol) -> Fate {
+fn expected(policy: &Reference<'_>, family: Family, from: Who, to: To, protocol: Protocol) -> Fate {
     let inward = match from {
         Who::Client(_) | Who::Far => "ext0",
         Who::Container => "docker0",
@@ -49,19 +50,21 @@ fn expected(policy: &Policy, family: Family, from: Who, to: To, protocol: Protoc
     };
     let asked = to.address(family);
     let source = number(from.address(family));
-    let first = Packet { family, inward, outward, source, protocol, asked: number(asked.ip()), port: asked.port(), known: Known::New };
-    let answerer = if outward == "docker0" { number(Party::Container.address(family)) } else { first.asked };
-    let reply = Packet { inward: outward, outward: inward, source: answerer, known: Known::Reply, ..first.clone() };
-    let later = Packet { known: Known::Established, ..first.clone() };
+    let [inward, outward] = [inward, outward].map(Link::named);
+    let asked = (number(asked.ip()), asked.port());
+    let first = Packet { family, inward, outward, source, protocol, asked: asked.0, port: asked.1, known: Known::New, mark: 0 };
+    let answerer = if outward == Link::named("docker0") { number(Party::Container.address(family)) } else { first.asked };
+    let reply = Packet { inward: outward, outward: inward, source: answerer, known: Known::Reply, ..first };
+    let later = Packet { known: Known::Established, ..first };
     // Docker lets nobody route but its containers.
-    let docker = inward == "docker0" || outward == "docker0";
-    let passes = |packet: &Packet| match decide(policy, packet).fate {
-        reference::Fate::Accept => true,
-        reference::Fate::Docker => docker,
-        reference::Fate::Drop | reference::Fate::Reject => false,
+    let docker = [inward, outward].contains(&Link::named("docker0"));
+    let passes = |packet: &Packet| match policy.decide(packet).0.fate {
+        packet::Fate::Accept => true,
+        packet::Fate::Docker => docker,
+        packet::Fate::Drop | packet::Fate::Reject => false,
     };
-    match decide(policy, &first).fate {
-        reference::Fate::Reject => Fate::Reject,
+    match policy.decide(&first).0.fate {
+        packet::Fate::Reject => Fate::Reject,
         _ if passes(&first) && passes(&reply) && passes(&later) => Fate::Pass,
         _ => Fate::Drop,
     }
@@ -75,10 +78,11 @@ fn the_kernel_does_what_random_policies_say() {
             return;
         }
         let mut world = World::build("random", 20..36);
-        let mut runner = TestRunner::deterministic();
+        let mut dice = Dice::new(1);
         let mut counts = [0; 3];
         for _ in 0..POLICIES {
-            let policy = policy().new_tree(&mut runner).unwrap().current();
+            let policy = Universe::lab().policy(&mut dice, &EVERYDAY);
+            let reference = Reference::new(&policy).unwrap();
             let compiled = compile::docker_user(&policy, "random", None);
             world.gate.apply(&compiled).unwrap();
             world.forget_connections();
@@ -86,13 +90,13 @@ fn the_kernel_does_what_random_policies_say() {
             for &family in world.topology.families() {
                 let with = |&(from, to): &(Who, To)| {
                     [Protocol::TCP, Protocol::UDP].map(|protocol| {
-                        let fate = expected(&policy, family, from, to, protocol);
+                        let fate = expected(&reference, family, from, to, protocol);
                         Exchange { from, to, protocol, fate }
                     })
                 };
                 let exchanges: Vec<Exchange> = PAIRS.iter().flat_map(with).collect();
                 exchanges.iter().for_each(|one| counts[one.fate as usize] += 1);
-                world.check_in(family, &told(&policy, family), &exchanges);
+                world.check_in(family, &(text::policy(&policy) + &text::chains(compiled.chains(family), family)), &exchanges);
             }
         }
         assert!(counts.iter().all(|count| *count > 50), "{counts:?}");

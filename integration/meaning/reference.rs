@@ -1,72 +1,45 @@
-//! What a policy says about a packet, straight from its values.
+//! What a policy says about a packet, straight from its values: its rules in order, the first that
+//! decides wins, every list from its beginning to its end.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::HashMap;
 
 use dockgate::{
-    model::{Family, Interface, Protocol},
-    policy::{Action, Addresses, Policy, PolicyRule, Sources, Verdict},
+    model::{Family, Interface, Test},
+    policy::{Action, Block, Policy, PolicyRule, Ports, Sources, Verdict},
     rule::Rule,
     targets::Target,
 };
 
-use super::walk::Line;
+use super::{
+    packet::{Decision, Fate, Packet},
+    walk::{Line, Then, log},
+};
 
-/// A packet in FORWARD, and what connection tracking knows of it.
-#[derive(Debug, Clone)]
-pub struct Packet {
-    pub family: Family,
-    pub inward: &'static str,
-    pub outward: &'static str,
-    pub source: u128,
-    pub protocol: Protocol,
-    /// The address that the connection's first packet was sent to, before DNAT.
-    pub asked: u128,
-    /// The port, too.
-    pub port: u16,
-    pub known: Known,
+/// A policy to be asked.
+pub struct Reference<'p> {
+    pub policy: &'p Policy,
+    pub rules: Vec<Read<'p>>,
 }
 
-/// What connection tracking knows.
+/// A rule with its addresses and its lines read, by family.
+pub struct Read<'p> {
+    pub rule: &'p PolicyRule,
+    pub from: Option<[Vec<Block>; 2]>,
+    pub to: Option<[Vec<Block>; 2]>,
+    pub lines: [Vec<Line>; 2],
+}
+
+/// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// The first of a connection.
-    New,
-    /// A later one, the same way.
-    Established,
-    /// One back.
-    Reply,
-    /// The first of a connection that belongs to another, or an error about one.
-    Related,
-    /// Nothing.
-    Invalid,
-}
-
-impl Known {
-    pub fn is_of_known_connections(self) -> bool {
-        matches!(self, Self::Established | Self::Reply | Self::Related)
-    }
-
-    /// Does it go the way of its connection's first packet?
-    pub fn is_original(self) -> bool {
-        !matches!(self, Self::Reply | Self::Invalid)
-    }
-}
-
-/// What becomes of a packet in our chains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It goes on, to others' rules in `DOCKER-USER` and to Docker's.
-    Docker,
-    Accept,
-    Drop,
-    Reject,
-}
-
-/// What becomes of it, and the prefixes that it is logged with on the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    pub fate: Fate,
-    pub logged: BTreeSet<String>,
+pub enum By {
+    /// It belongs to a connection that is known.
+    Replies,
+    /// The rule with that index.
+    Rule(usize),
+    /// No rule, and it comes from outside.
+    Default,
+    /// No rule, and it comes from elsewhere.
+    Nothing,
 }
 
 impl From<Verdict> for Fate {
@@ -79,64 +52,99 @@ impl From<Verdict> for Fate {
     }
 }
 
-/// What the policy says.
-pub fn decide(policy: &Policy, packet: &Packet) -> Decision {
-    let mut logged = BTreeSet::new();
-    let fate = fate(policy, packet, &mut logged);
-    Decision { fate, logged }
-}
-
-fn fate(policy: &Policy, packet: &Packet, logged: &mut BTreeSet<String>) -> Fate {
-    if policy.established && packet.known.is_of_known_connections() {
-        // What was accepted once goes on past Docker's rules, both ways.
-        let accepted = policy.rules.iter().any(|rule| routes(policy, rule, packet));
-        return if accepted { Fate::Accept } else { Fate::Docker };
+impl<'p> Reference<'p> {
+    /// Of a policy that names addresses, not groups.
+    pub fn new(policy: &'p Policy) -> Result<Self, String> {
+        let rules = policy.rules.iter().map(Read::new).collect::<Result<_, String>>()?;
+        Ok(Self { policy, rules })
     }
-    let outside = passes(&policy.external, packet.inward);
-    for rule in &policy.rules {
-        let end = match &rule.action {
-            Action::Raw(rules) => {
-                rules.iter().filter(|(family, _)| *family == packet.family).find_map(|(_, rule)| raw(rule, packet, logged))
+
+    /// What the policy says, and why.
+    pub fn decide(&self, packet: &Packet) -> (Decision<'_>, By) {
+        let policy = self.policy;
+        if policy.established && packet.known.is_of_known_connections() {
+            // What was accepted once goes on past Docker's rules, both ways.
+            let accepted = policy.rules.iter().any(|rule| routes(policy, rule, packet));
+            return (Decision { fate: if accepted { Fate::Accept } else { Fate::Docker }, logged: Vec::new() }, By::Replies);
+        }
+        let mut logged = Vec::new();
+        let outside = passes(&policy.external, packet.inward.name());
+        for (index, rule) in self.rules.iter().enumerate() {
+            if let Some(fate) = rule.fate(outside, packet, &mut logged) {
+                return (Decision { fate, logged }, By::Rule(index));
             }
-            _ if !matches(rule, outside, packet) => None,
-            action => {
-                logged.extend(rule.log.clone());
-                match action {
-                    Action::Decide(verdict) => Some((*verdict).into()),
-                    Action::Accept => Some(Fate::Accept),
-                    Action::Log | Action::Raw(_) => None,
-                }
-            }
-        };
-        if let Some(fate) = end {
-            return fate;
+        }
+        match outside {
+            true => (Decision { fate: policy.default.into(), logged }, By::Default),
+            false => (Decision { fate: Fate::Docker, logged }, By::Nothing),
         }
     }
-    if outside { policy.default.into() } else { Fate::Docker }
 }
 
-fn raw(rule: &Rule, packet: &Packet, logged: &mut BTreeSet<String>) -> Option<Fate> {
-    let line = Line::parse(&rule.to_string());
-    if !line.matches(packet) {
-        return None;
+impl<'p> Read<'p> {
+    fn new(rule: &'p PolicyRule) -> Result<Self, String> {
+        let mut lines = [Vec::new(), Vec::new()];
+        if let Action::Raw(rules) = &rule.action {
+            for (family, rule) in rules {
+                lines[*family as usize].push(Line::parse(&rule.to_string(), &HashMap::new())?);
+            }
+        }
+        let addresses = |sources: &Option<Sources>| sources.as_ref().map(addresses).transpose();
+        Ok(Self { rule, from: addresses(&rule.from)?, to: addresses(&rule.to)?, lines })
     }
-    logged.extend(line.log);
-    line.end
+
+    fn fate<'t>(&'t self, outside: bool, packet: &Packet, logged: &mut Vec<&'t str>) -> Option<Fate> {
+        for line in &self.lines[packet.family as usize] {
+            if line.matches(packet) {
+                line.log.iter().for_each(|prefix| log(logged, prefix));
+                if let Then::End(fate) = line.then {
+                    return Some(fate);
+                }
+            }
+        }
+        if matches!(self.rule.action, Action::Raw(_)) || !self.matches(outside, packet) {
+            return None;
+        }
+        self.rule.log.iter().for_each(|prefix| log(logged, prefix));
+        match &self.rule.action {
+            Action::Decide(verdict) => Some((*verdict).into()),
+            Action::Accept => Some(Fate::Accept),
+            Action::Log | Action::Raw(_) => None,
+        }
+    }
+
+    fn matches(&self, outside: bool, packet: &Packet) -> bool {
+        let rule = self.rule;
+        let inward = if rule.inward.is_empty() { outside } else { passes(&rule.inward, packet.inward.name()) };
+        let ports = |ports: &Ports| {
+            ports.protocol == packet.protocol
+                && ports.range.is_none_or(|range| packet.known.is_original() && range.first <= packet.port && packet.port <= range.last)
+        };
+        let contains = |blocks: &[Vec<Block>; 2], address| {
+            // Debug builds are slow at iterators, and lists are long.
+            for block in &blocks[packet.family as usize] {
+                if block.first <= address && address <= block.last {
+                    return true;
+                }
+            }
+            false
+        };
+        inward
+            && (rule.outward.is_empty() || passes(&rule.outward, packet.outward.name()))
+            && (rule.ports.is_empty() || rule.ports.iter().any(ports))
+            && self.to.as_ref().is_none_or(|to| packet.known.is_original() && contains(to, packet.asked))
+            && self.from.as_ref().is_none_or(|from| contains(from, packet.source))
+    }
 }
 
-fn matches(rule: &PolicyRule, outside: bool, packet: &Packet) -> bool {
-    let inward = if rule.inward.is_empty() { outside } else { passes(&rule.inward, packet.inward) };
-    let ports = |ports: &dockgate::policy::Ports| {
-        let within = |range: dockgate::policy::PortRange| packet.known.is_original() && (range.first..=range.last).contains(&packet.port);
-        ports.protocol == packet.protocol && ports.range.is_none_or(within)
-    };
-    let from = |from: &Sources| contains(&from.addresses, packet.family, packet.source);
-    let to = |to: &Sources| packet.known.is_original() && contains(&to.addresses, packet.family, packet.asked);
-    inward
-        && (rule.outward.is_empty() || passes(&rule.outward, packet.outward))
-        && (rule.ports.is_empty() || rule.ports.iter().any(ports))
-        && rule.from.as_ref().is_none_or(from)
-        && rule.to.as_ref().is_none_or(to)
+/// The addresses as they are written.
+fn addresses(sources: &Sources) -> Result<[Vec<Block>; 2], String> {
+    let mut blocks = [Vec::new(), Vec::new()];
+    for word in &sources.words {
+        let block = Block::parse(word).map_err(|(error, _)| error)?;
+        blocks[block.family as usize].push(block);
+    }
+    Ok(blocks)
 }
 
 /// Does the rule accept connections that go the packet's way, or come by it?
@@ -152,40 +160,23 @@ fn routes(policy: &Policy, rule: &PolicyRule, packet: &Packet) -> bool {
         }
         Action::Raw(rules) => {
             let accepts = |(family, rule): &&(Family, Rule)| *family == packet.family && rule.target == Some(Target::Accept);
-            let names = |test: Option<dockgate::model::Test<Interface>>| test.filter(|test| !test.negated).map(|test| test.value);
-            let ends = |rule: &Rule| {
-                let names = [rule.base.in_interface, rule.base.out_interface].map(|test| names(test).into_iter().collect::<Vec<_>>());
-                let [inward, outward] = names;
-                (inward, outward)
-            };
-            rules.iter().filter(accepts).map(|(_, rule)| ends(rule)).collect()
+            let names = |test: Option<Test<Interface>>| test.filter(|test| !test.negated).map(|test| test.value).into_iter().collect();
+            rules.iter().filter(accepts).map(|(_, rule)| (names(rule.base.in_interface), names(rule.base.out_interface))).collect()
         }
         _ => return false,
     };
     let meets = |names: &[Interface], name| names.is_empty() || passes(names, name);
-    ends.iter().any(|(inward, outward)| {
-        (meets(inward, packet.inward) && meets(outward, packet.outward)) || (meets(outward, packet.inward) && meets(inward, packet.outward))
+    let (inward, outward) = (packet.inward.name(), packet.outward.name());
+    ends.iter().any(|(from, to): &(Vec<Interface>, Vec<Interface>)| {
+        (meets(from, inward) && meets(to, outward)) || (meets(to, inward) && meets(from, outward))
     })
 }
 
 /// Is the interface one of these?
-fn passes(names: &[Interface], name: &str) -> bool {
+pub fn passes(names: &[Interface], name: &str) -> bool {
     let is = |one: &Interface| match one.is_prefix() {
         true => name.as_bytes().starts_with(one.as_bytes()),
         false => name.as_bytes() == one.as_bytes(),
     };
     names.iter().any(is)
-}
-
-fn contains(addresses: &Addresses, family: Family, address: u128) -> bool {
-    addresses.of(family).iter().any(|block| (block.first..=block.last).contains(&address))
-}
-
-impl fmt::Display for Packet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = |number| dockgate::policy::Block { family: self.family, first: number, last: number };
-        let (source, asked) = (address(self.source), address(self.asked));
-        write!(f, "{:?}: in {} out {} from {source}, ", self.known, self.inward, self.outward)?;
-        write!(f, "asked for {asked} port {} {}", self.port, self.protocol)
-    }
 }

@@ -1,156 +1,271 @@
 //! A packet's way through compiled chains, as iptables prints them.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    ops::RangeInclusive,
-};
+use std::{cell::Cell, collections::HashMap};
 
-use dockgate::{
-    compile::ROOT,
-    model::{Family, Protocol},
-    policy::Block,
-    save::SavedChain,
-    syntax::split,
-};
+use dockgate::{compile::ROOT, model::Protocol, policy::Block, save::SavedChain, syntax::split};
 
-use super::reference::{Decision, Fate, Known, Packet};
+use super::packet::{Decision, Fate, Known, Links, Packet};
+
+/// So many chains can follow each other, ours the first: the kernel follows 16, a goto as a jump
+/// (`net/netfilter/nf_tables_api.c`, `nft_chain_validate`); before ours come `FORWARD` and
+/// `DOCKER-USER`, and on trial one more.
+pub const DEEPEST: usize = 13;
 
 /// Chains that a packet can walk.
-pub struct Chains(HashMap<String, Vec<Line>>);
+pub struct Chains {
+    chains: Vec<Vec<Line>>,
+    root: usize,
+    /// How many follow each other at most.
+    pub depth: usize,
+}
 
 /// One rule: what it tests, and what comes then.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
-    source: Option<Block>,
-    /// The name, or what it begins with.
-    inward: Option<(String, bool)>,
-    outward: Option<(String, bool)>,
-    protocol: Option<Protocol>,
+    /// The sender's addresses, and whether it must be none of them.
+    pub source: Option<(Block, bool)>,
+    inward: Links,
+    outward: Links,
+    protocol: Option<(Protocol, bool)>,
     asked: Option<Block>,
-    ports: Option<RangeInclusive<u16>>,
+    ports: Option<(u16, u16)>,
     original: bool,
-    states: Vec<String>,
+    states: Option<Vec<Known>>,
+    /// Value and mask.
+    mark: Option<(u32, u32)>,
     /// The prefix that it logs with.
     pub log: Option<String>,
-    /// The verdict that it ends with.
-    pub end: Option<Fate>,
-    /// The chain that it leads to, and whether the packet comes back.
-    to: Option<(String, bool)>,
+    pub then: Then,
+    /// Has a packet passed all its tests?
+    met: Cell<bool>,
+}
+
+/// What comes behind a rule that a packet has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    Next,
+    End(Fate),
+    /// To the chain with that index, and back.
+    Jump(usize),
+    /// Not back.
+    Goto(usize),
 }
 
 impl Line {
-    /// Of the words of a rule. Those that compiled rules don't have are not known here.
-    pub fn parse(text: &str) -> Self {
+    /// Of the words of a rule, among chains with these names. Options that compiled rules don't have
+    /// are not known here.
+    pub fn parse(text: &str, names: &HashMap<String, usize>) -> Result<Self, String> {
         let mut words = Vec::new();
-        split(text, &mut words).unwrap();
-        let mut words = words.into_iter().map(|word| word.text.into_owned());
-        let mut line = Self::default();
-        while let Some(option) = words.next() {
-            let value = words.next().unwrap_or_else(|| panic!("{text}"));
-            let interface = || match value.strip_suffix('+') {
-                Some(start) => (start.to_owned(), true),
-                None => (value.clone(), false),
-            };
-            match option.as_str() {
-                "-s" => line.source = Some(block(&value)),
-                "--src-range" => line.source = Some(block(&value)),
-                "-i" => line.inward = Some(interface()),
-                "-o" => line.outward = Some(interface()),
-                "-p" => line.protocol = Protocol::parse(&value).unwrap(),
-                "--ctorigdst" => line.asked = Some(block(&value)),
-                "--ctorigdstport" => {
-                    let (first, last) = value.split_once(':').unwrap_or((&value, &value));
-                    line.ports = Some(first.parse().unwrap()..=last.parse().unwrap());
-                }
-                "--ctdir" => line.original = value == "ORIGINAL",
-                "--ctstate" => line.states = value.split(',').map(str::to_owned).collect(),
-                "--log-prefix" => line.log = Some(value),
-                "-m" | "--comment" | "--reject-with" => {}
-                "-g" => line.to = Some((value, false)),
-                "-j" => match value.as_str() {
-                    "RETURN" => line.end = Some(Fate::Docker),
-                    "ACCEPT" => line.end = Some(Fate::Accept),
-                    "DROP" => line.end = Some(Fate::Drop),
-                    "REJECT" => line.end = Some(Fate::Reject),
-                    "LOG" => {}
-                    _ => line.to = Some((value, true)),
-                },
-                _ => panic!("`{option}` of {text}"),
+        split(text, &mut words).map_err(|error| format!("{text}: {error}"))?;
+        let mut words = words.into_iter().map(|word| word.text);
+        let mut line = Self {
+            source: None,
+            inward: Links::ALL,
+            outward: Links::ALL,
+            protocol: None,
+            asked: None,
+            ports: None,
+            original: false,
+            states: None,
+            mark: None,
+            log: None,
+            then: Then::Next,
+            met: Cell::new(false),
+        };
+        while let Some(mut option) = words.next() {
+            let negated = option == "!";
+            if negated {
+                option = words.next().unwrap_or_default();
+            }
+            let value = words.next().unwrap_or_default();
+            if line.option(&option, &value, negated, names).is_none() {
+                return Err(format!("`{option} {value}` of {text}"));
             }
         }
-        line
+        Ok(line)
+    }
+
+    fn option(&mut self, option: &str, value: &str, negated: bool, names: &HashMap<String, usize>) -> Option<()> {
+        match option {
+            "-s" | "--src-range" => self.source = Some((Block::parse(value).ok()?, negated)),
+            "-i" => self.inward = links(value, negated),
+            "-o" => self.outward = links(value, negated),
+            "-p" => self.protocol = Some((Protocol::parse(value).ok()??, negated)),
+            _ if negated => return None,
+            "--ctorigdst" => self.asked = Some(Block::parse(value).ok()?),
+            "--ctorigdstport" => {
+                let (first, last) = value.split_once(':').unwrap_or((value, value));
+                self.ports = Some((first.parse().ok()?, last.parse().ok()?));
+            }
+            "--ctdir" => self.original = value == "ORIGINAL",
+            "--ctstate" => self.states = Some(value.split(',').map(states).collect::<Option<Vec<_>>>()?.concat()),
+            "--mark" => {
+                let (value, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
+                self.mark = Some((hexadecimal(value)?, hexadecimal(mask)?));
+            }
+            "--log-prefix" => self.log = Some(value.to_owned()),
+            "-m" | "--comment" | "--reject-with" => {}
+            "-g" => self.then = Then::Goto(*names.get(value)?),
+            "-j" => {
+                self.then = match value {
+                    "RETURN" => Then::End(Fate::Docker),
+                    "ACCEPT" => Then::End(Fate::Accept),
+                    "DROP" => Then::End(Fate::Drop),
+                    "REJECT" => Then::End(Fate::Reject),
+                    "LOG" => Then::Next,
+                    _ => Then::Jump(*names.get(value)?),
+                }
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// As the kernel sees it: without a connection no test of one is passed but that of its state.
     pub fn matches(&self, packet: &Packet) -> bool {
-        let within = |block: &Option<Block>, address| block.is_none_or(|block| (block.first..=block.last).contains(&address));
-        let passes = |name: &Option<(String, bool)>, own: &str| {
-            name.as_ref().is_none_or(|(name, begins)| if *begins { own.starts_with(name.as_str()) } else { own == name })
-        };
-        let state = match packet.known {
-            Known::New => "NEW",
-            Known::Established | Known::Reply => "ESTABLISHED",
-            Known::Related => "RELATED",
-            Known::Invalid => "INVALID",
-        };
+        if let Some((block, negated)) = &self.source
+            && within(block, packet.source) == *negated
+        {
+            return false;
+        }
+        if let Some((protocol, negated)) = self.protocol
+            && (protocol == packet.protocol) == negated
+        {
+            return false;
+        }
+        if let Some((first, last)) = self.ports
+            && (packet.port < first || packet.port > last)
+        {
+            return false;
+        }
+        if !self.inward.has(packet.inward) || !self.outward.has(packet.outward) || (self.original && !packet.known.is_original()) {
+            return false;
+        }
         let of_connection = self.asked.is_some() || self.ports.is_some() || self.original;
-        within(&self.source, packet.source)
-            && passes(&self.inward, packet.inward)
-            && passes(&self.outward, packet.outward)
-            && self.protocol.is_none_or(|protocol| protocol == packet.protocol)
-            && (self.states.is_empty() || self.states.iter().any(|one| one == state))
-            && !(of_connection && packet.known == Known::Invalid)
-            && within(&self.asked, packet.asked)
-            && self.ports.as_ref().is_none_or(|ports| ports.contains(&packet.port))
-            && (!self.original || packet.known.is_original())
+        !(of_connection && packet.known == Known::Invalid)
+            && self.asked.is_none_or(|block| within(&block, packet.asked))
+            && self.states.as_ref().is_none_or(|states| states.contains(&packet.known))
+            && self.mark.is_none_or(|(value, mask)| packet.mark & mask == value)
     }
 }
 
-/// An address, a prefix, or a range.
-fn block(text: &str) -> Block {
-    let ends = |block: Block| {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(address) => (Family::Ip, address.to_bits().into()),
-            IpAddr::V6(address) => (Family::Ip6, address.to_bits()),
-        };
-        let ((family, first), (_, last)) = (bits(block.ends().0), bits(block.ends().1));
-        Block { family, first, last }
-    };
-    ends(Block::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}")))
+fn within(block: &Block, address: u128) -> bool {
+    block.first <= address && address <= block.last
+}
+
+/// The interfaces with that name, or with a name that begins so; or all others.
+fn links(value: &str, negated: bool) -> Links {
+    Links::that(|name| value.strip_suffix('+').map_or(name == value, |start| name.starts_with(start)) != negated)
+}
+
+fn states(word: &str) -> Option<Vec<Known>> {
+    Some(match word {
+        "NEW" => vec![Known::New],
+        "ESTABLISHED" => vec![Known::Established, Known::Reply],
+        "RELATED" => vec![Known::Related],
+        "INVALID" => vec![Known::Invalid],
+        _ => return None,
+    })
+}
+
+fn hexadecimal(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 impl Chains {
-    pub fn new(chains: &[SavedChain]) -> Self {
-        let lines = |chain: &SavedChain| chain.rules.iter().map(|saved| Line::parse(&saved.rule.to_string())).collect();
-        let all: HashMap<String, Vec<Line>> = chains.iter().map(|chain| (chain.name.to_string(), lines(chain))).collect();
-        assert_eq!(all.len(), chains.len(), "two chains have one name");
-        Self(all)
+    /// # Errors
+    /// What is wrong with them before any packet comes.
+    pub fn new(saved: &[SavedChain]) -> Result<Self, String> {
+        let names: HashMap<String, usize> = saved.iter().enumerate().map(|(index, chain)| (chain.name.to_string(), index)).collect();
+        if names.len() != saved.len() {
+            return Err("two chains have one name".to_owned());
+        }
+        let root = *names.get(ROOT).ok_or("there is no first chain")?;
+        let lines = |chain: &SavedChain| chain.rules.iter().map(|saved| Line::parse(&saved.rule.to_string(), &names)).collect();
+        let mut chains = Self { chains: saved.iter().map(lines).collect::<Result<_, String>>()?, root, depth: 0 };
+        let mut depths = vec![None; saved.len()];
+        chains.depth = chains.behind(root, DEEPEST, &mut depths)?;
+        match depths.iter().position(Option::is_none) {
+            Some(lost) => Err(format!("nothing leads to {}", saved[lost].name)),
+            None => Ok(chains),
+        }
+    }
+
+    /// How many chains follow each other at most, this one the first of them; `left` may. What is
+    /// found is kept in `depths`.
+    fn behind(&self, chain: usize, left: usize, depths: &mut [Option<usize>]) -> Result<usize, String> {
+        if left == 0 || depths[chain].is_some_and(|depth| depth > left) {
+            return Err(format!("more than {DEEPEST} chains follow each other"));
+        }
+        if let Some(depth) = depths[chain] {
+            return Ok(depth);
+        }
+        let mut behind = 0;
+        for line in &self.chains[chain] {
+            if let Then::Jump(to) | Then::Goto(to) = line.then {
+                behind = behind.max(self.behind(to, left - 1, depths)?);
+            }
+        }
+        depths[chain] = Some(behind + 1);
+        Ok(behind + 1)
     }
 
     /// From the jump in `DOCKER-USER` on.
-    pub fn walk(&self, packet: &Packet) -> Decision {
-        let mut logged = BTreeSet::new();
-        // Where it is, and where it goes on after that.
-        let mut stack: Vec<(&str, usize)> = vec![(ROOT, 0)];
-        while let Some((chain, next)) = stack.pop() {
-            let rules = self.0.get(chain).unwrap_or_else(|| panic!("there is no chain {chain}"));
-            let Some((index, line)) = rules.iter().enumerate().skip(next).find(|(_, line)| line.matches(packet)) else { continue };
-            logged.extend(line.log.clone());
-            match (&line.to, line.end) {
-                // Back to where the last jump came from; a goto left nothing to come back to.
-                (None, Some(Fate::Docker)) => {}
-                (None, Some(fate)) => return Decision { fate, logged },
-                (None, None) => stack.push((chain, index + 1)),
-                (Some((to, comes_back)), _) => {
-                    if *comes_back {
-                        stack.push((chain, index + 1));
-                    }
-                    stack.push((to, 0));
-                }
+    pub fn walk(&self, packet: &Packet) -> Decision<'_> {
+        let packet = &Packet { mark: self.mark(packet), ..*packet };
+        let mut logged: Vec<&str> = Vec::new();
+        // Where it goes on after the chain that it is in.
+        let mut back: Vec<(usize, usize)> = Vec::new();
+        let mut at = Some((self.root, 0));
+        while let Some((chain, next)) = at {
+            let lines = &self.chains[chain];
+            let mut index = next;
+            while index < lines.len() && !lines[index].matches(packet) {
+                index += 1;
             }
-            assert!(stack.len() <= 16, "the kernel gives up");
+            let Some(line) = lines.get(index) else {
+                at = back.pop();
+                continue;
+            };
+            line.met.set(true);
+            if let Some(prefix) = &line.log {
+                log(&mut logged, prefix);
+            }
+            at = match line.then {
+                Then::Next => Some((chain, index + 1)),
+                // Back to where the last jump came from; a goto left nothing to come back to.
+                Then::End(Fate::Docker) => back.pop(),
+                Then::End(fate) => return Decision { fate, logged },
+                Then::Goto(to) => Some((to, 0)),
+                Then::Jump(to) => {
+                    back.push((chain, index + 1));
+                    Some((to, 0))
+                }
+            };
         }
         Decision { fate: Fate::Docker, logged }
+    }
+
+    /// What the packet's mark is when it comes to the chains.
+    fn mark(&self, packet: &Packet) -> u32 {
+        packet.mark
+    }
+
+    /// The senders that rules test.
+    pub fn sources(&self) -> impl Iterator<Item = &Block> {
+        self.chains.iter().flatten().filter_map(|line| line.source.as_ref().map(|(block, _)| block))
+    }
+
+    /// How many rules there are, and how many of them a packet has met so far.
+    pub fn met(&self) -> (usize, usize) {
+        let lines = || self.chains.iter().flatten();
+        (lines().count(), lines().filter(|line| line.met.get()).count())
+    }
+}
+
+/// Adds a prefix, once: a rule in several rows may log a packet more than once.
+pub fn log<'t>(logged: &mut Vec<&'t str>, prefix: &'t str) {
+    if !logged.contains(&prefix) {
+        logged.push(prefix);
     }
 }
