@@ -12,6 +12,7 @@ mod random;
 mod reference;
 mod session;
 mod shrink;
+mod small;
 mod text;
 mod trial;
 mod walk;
