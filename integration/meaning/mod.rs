@@ -4,6 +4,7 @@ mod agree;
 mod aim;
 mod dice;
 mod docker;
+mod faults;
 mod language;
 mod packet;
 mod packets;
