@@ -213,6 +213,10 @@ impl<'p> Tree<'_, 'p> {
         let mut hoisted = 0;
         for (id, meaning) in lists {
             let (origin, rule) = match meaning {
+                // Nothing is left to be asked.
+                Meaning::List(list) if list.is_empty() => {
+                    self.end.cloned().unwrap_or_else(|| (Origin::Way, parse("-j RETURN", marks.family)))
+                }
                 Meaning::List(list) => self.list(&list),
                 Meaning::Verdict(end, count) => {
                     let comment = format!("{count} rules");
@@ -249,7 +253,7 @@ fn rows(builder: &mut Builder<'_>, mark: char, marks: &Marks, chain: usize, ids:
         } else if group.len() == ids.len() {
             rows(builder, mark, marks, chain, group, step, others);
         } else {
-            let name = super::chain(&format!("{ROOT}-{mark}.mark-{first:x}"));
+            let name = super::chain(&format!("{ROOT}-{mark}.mark-{:x}.{step}", first >> step));
             let goto = Rule { target: Some(Target::Goto(name.clone())), ..Rule::default() };
             let high = marks.mask & u32::MAX << (step + marks.mask.trailing_zeros());
             builder.push(chain, Origin::Way, tested(marks, first >> step << step, high, goto));

@@ -40,7 +40,7 @@ pub(super) struct Tree<'b, 'p> {
     pub(super) items: &'b [Item<'p>],
     /// Those that are for everybody, up to the first that decides everything.
     pub(super) everybody: Vec<usize>,
-    end: Option<&'b End>,
+    pub(super) end: Option<&'b End>,
     /// The rule at the end of every chain: for senders whom no rule names.
     pub(super) others: Option<End>,
     /// What becomes of a packet in each list.
