@@ -8,11 +8,12 @@ use std::{
 use dockgate::{
     compile::{self, Compiled},
     model::Family,
-    policy::{Action, Policy, Strategy},
+    policy::{Action, Policy},
     save::SavedChain,
 };
 
 use super::{
+    marks::Giver,
     packet::{Decision, Packet},
     reference::{By, Reference},
     shrink::shrink,
@@ -34,6 +35,7 @@ pub struct Both<'p> {
     pub reference: Reference<'p>,
     pub chains: [Chains; 2],
     trees: usize,
+    marked: usize,
 }
 
 /// What was tried.
@@ -42,6 +44,8 @@ pub struct Counts {
     pub policies: usize,
     /// Families of policies with a tree.
     pub trees: usize,
+    /// Families of policies with marks.
+    pub marked: usize,
     /// So many chains followed each other at most.
     pub depth: usize,
     pub packets: usize,
@@ -61,12 +65,15 @@ impl<'p> Both<'p> {
     /// # Errors
     /// What is wrong before any packet comes.
     pub fn new(policy: &'p Policy, change: Change) -> Result<Self, String> {
-        let compiled = compile::docker_user(policy, "random", Some(Strategy::Tree));
-        let [ip, ip6] = Family::BOTH.map(|family| Chains::new(&changed(&compiled, family, change)));
-        // One chain for what comes from outside, one for the rest; all others are of trees.
+        let compiled = compile::docker_user(policy, "random", None);
+        let giver = |family| Some(Giver::new(compiled.marks(family)?, compiled.table(family)?));
+        let [ip, ip6] = Family::BOTH.map(|family| Chains::new(&changed(&compiled, family, change), giver(family)));
+        // One chain for what comes from outside, one for the rest; where there are more, and no marks,
+        // they are of trees.
         let flat = 1 + usize::from(!policy.external.is_empty());
-        let trees = Family::BOTH.into_iter().filter(|&family| compiled.chains(family).len() > flat).count();
-        Ok(Self { reference: Reference::new(policy)?, chains: [ip?, ip6?], trees })
+        let (marked, plain): (Vec<Family>, _) = Family::BOTH.into_iter().partition(|&family| compiled.marks(family).is_some());
+        let trees = plain.into_iter().filter(|&family| compiled.chains(family).len() > flat).count();
+        Ok(Self { reference: Reference::new(policy)?, chains: [ip?, ip6?], trees, marked: marked.len() })
     }
 
     /// Tries packets; an error is the one that is judged differently.
@@ -105,6 +112,7 @@ impl<'p> Both<'p> {
     pub fn count(&self, counts: &mut Counts) {
         counts.policies += 1;
         counts.trees += self.trees;
+        counts.marked += self.marked;
         for chains in &self.chains {
             let (all, met) = chains.met();
             counts.depth = counts.depth.max(chains.depth);
@@ -133,14 +141,14 @@ pub fn wrong(policy: &Policy, packet: &Packet, change: Change) -> Option<String>
         Ok(both) => both.difference(packet),
         Err(error) => Some(format!("whatever the packet: {error}\n")),
     }));
-    found.unwrap_or_else(|_| Some("it panics\n".to_owned()))
+    found.unwrap_or_else(|_| Some("whatever the packet: it panics\n".to_owned()))
 }
 
 /// The least policy and packet that are wrong, in words.
 pub fn shrunk(policy: &Policy, packet: &Packet, change: Change) -> (Policy, String) {
     let (policy, packet) = shrink(policy.clone(), *packet, |policy, packet| wrong(policy, packet, change).is_some());
     let mut words = format!("{}\n{packet}\n{}", text::policy(&policy), wrong(&policy, &packet, change).unwrap_or_default());
-    let chains = catch_unwind(AssertUnwindSafe(|| changed(&compile::docker_user(&policy, "random", Some(Strategy::Tree)), packet.family, change)));
+    let chains = catch_unwind(AssertUnwindSafe(|| changed(&compile::docker_user(&policy, "random", None), packet.family, change)));
     let chains = chains.unwrap_or_default();
     if chains.iter().map(|chain| chain.rules.len()).sum::<usize>() <= FEW {
         words += &text::chains(&chains, packet.family);
@@ -149,10 +157,10 @@ pub fn shrunk(policy: &Policy, packet: &Packet, change: Change) -> (Policy, Stri
 }
 
 impl Counts {
-    /// So much was tried at least: policies, families with trees, packets; and of all that can become
+    /// So much was tried at least: policies, families with trees and with marks, packets; and of all that can become
     /// of a packet, and of all that can decide it, a share that is not nothing.
-    pub fn assert_at_least(&self, policies: usize, trees: usize, packets: usize) {
-        assert!(self.policies >= policies && self.trees >= trees && self.packets >= packets, "{self:?}");
+    pub fn assert_at_least(&self, policies: usize, [trees, marked]: [usize; 2], packets: usize) {
+        assert!(self.policies >= policies && self.trees >= trees && self.marked >= marked && self.packets >= packets, "{self:?}");
         assert!(self.fates.iter().chain(&self.by).chain([&self.logged]).all(|count| *count >= packets / 100), "{self:?}");
         assert!(self.rules.1 >= self.rules.0 / 3, "{self:?}");
     }
@@ -162,6 +170,7 @@ impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.policies += other.policies;
         self.trees += other.trees;
+        self.marked += other.marked;
         self.depth = self.depth.max(other.depth);
         self.packets += other.packets;
         self.logged += other.logged;

@@ -62,7 +62,8 @@ impl<'r> Aim<'r> {
         let outward = by.map_or(&[][..], |rule| &rule.rule.outward);
         let outward = link(dice, |link| outward.is_empty() || passes(outward, link.name()));
         let known = if dice.percent(80) { Known::New } else { dice.pick(&Known::ALL) };
-        Packet { family: self.family, inward, outward, source: source & all, protocol, asked: asked & all, port, known, mark: 0 }
+        let mark = if dice.percent(20) { dice.number() as u32 } else { 0 };
+        Packet { family: self.family, inward, outward, source: source & all, protocol, asked: asked & all, port, known, mark }
     }
 }
 

@@ -6,6 +6,7 @@ mod dice;
 mod docker;
 mod faults;
 mod language;
+mod marks;
 mod packet;
 mod packets;
 mod proof;

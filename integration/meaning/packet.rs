@@ -125,6 +125,7 @@ impl fmt::Display for Packet {
         let address = |number| Block { family: self.family, first: number, last: number };
         let (source, asked) = (address(self.source), address(self.asked));
         write!(f, "{:?}: in {} out {} from {source}, ", self.known, self.inward.name(), self.outward.name())?;
-        write!(f, "asked for {asked} port {} {}", self.port, self.protocol)
+        write!(f, "asked for {asked} port {} {}", self.port, self.protocol)?;
+        if self.mark == 0 { Ok(()) } else { write!(f, ", mark {:#x}", self.mark) }
     }
 }

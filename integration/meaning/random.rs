@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::RangeInclusive};
 use dockgate::{
     lab::Party,
     model::{Family, Interface, Protocol},
-    policy::{Action, Block, Place, Policy, PolicyRule, PortRange, Ports, Sources, Verdict},
+    policy::{Action, Block, Place, Policy, PolicyRule, PortRange, Ports, Sources, Strategy, Verdict},
     rule::Parser,
     syntax::split,
 };
@@ -94,7 +94,8 @@ impl Universe {
             external: self.interfaces(dice, 1..=2),
             default: verdict(dice),
             established: dice.percent(80),
-            mark: Policy::MARK,
+            strategy: dice.pick(&[Strategy::Auto, Strategy::Tree, Strategy::Set]),
+            mark: dice.pick(&[Policy::MARK, Policy::MARK, 0x3, 0x0ff0, u32::MAX]),
             rules: (0..dice.within(&size.rules)).map(|_| self.rule(dice, size)).collect(),
             ..Policy::default()
         };

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use dockgate::policy::{Action, Block, Policy, PolicyRule, PortRange, Ports, Sources, Verdict};
+use dockgate::policy::{Action, Block, Policy, PolicyRule, PortRange, Ports, Sources, Strategy, Verdict};
 
 use super::packet::Packet;
 
@@ -38,6 +38,7 @@ fn plainer(packet: &Packet) -> impl Iterator<Item = Packet> {
         Packet { protocol: plain.protocol, ..packet },
         Packet { port: plain.port, ..packet },
         Packet { asked: plain.asked, ..packet },
+        Packet { mark: plain.mark, ..packet },
     ];
     plain.into_iter().filter(move |plain| *plain != packet)
 }
@@ -49,6 +50,8 @@ fn less(policy: &Policy) -> impl Iterator<Item = Policy> {
         Policy { external: policy.external.iter().take(1).copied().collect(), ..policy.clone() },
         Policy { default: Verdict::Allow, ..policy.clone() },
         Policy { established: true, ..policy.clone() },
+        Policy { strategy: Strategy::Tree, ..policy.clone() },
+        Policy { mark: Policy::MARK, ..policy.clone() },
     ];
     let rules = (0..policy.rules.len()).flat_map(move |index| {
         less_of(&policy.rules[index]).map(move |rule| {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use dockgate::{
     model::Family,
-    policy::{Action, File, Policy, PolicyRule, Sources},
+    policy::{Action, File, Policy, PolicyRule, Sources, Strategy},
     save::SavedChain,
 };
 
@@ -16,6 +16,11 @@ pub fn policy(policy: &Policy) -> String {
     }
     if !policy.established {
         text += "established = false\n";
+    }
+    let strategy = Strategy::WORDS.into_iter().find(|(_, strategy)| *strategy == policy.strategy && *strategy != Strategy::Auto);
+    text.extend(strategy.map(|(word, _)| format!("strategy = {word:?}\n")));
+    if policy.mark != Policy::MARK {
+        text += &format!("mark = {:#010x}\n", policy.mark);
     }
     for one in &policy.rules {
         text += "\n[[rule]]\n";
@@ -67,6 +72,7 @@ pub fn assert_is_read_as_it_is(own: &Policy) {
     let text = policy(own);
     let read = Policy::parse(vec![File::new("random.toml", text.as_str())]).policy;
     assert_eq!((&own.external, own.default, own.established), (&read.external, read.default, read.established), "{text}");
+    assert_eq!((own.strategy, own.mark), (read.strategy, read.mark), "{text}");
     assert_eq!(own.rules.len(), read.rules.len(), "{text}");
     for (own, read) in own.rules.iter().zip(read.rules) {
         assert_eq!(*own, PolicyRule { place: own.place, ..read }, "{text}");

@@ -4,7 +4,10 @@ use std::{cell::Cell, collections::HashMap};
 
 use dockgate::{compile::ROOT, model::Protocol, policy::Block, save::SavedChain, syntax::split};
 
-use super::packet::{Decision, Fate, Known, Links, Packet};
+use super::{
+    marks::Giver,
+    packet::{Decision, Fate, Known, Links, Packet},
+};
 
 /// So many chains can follow each other, ours the first: the kernel follows 16, a goto as a jump
 /// (`net/netfilter/nf_tables_api.c`, `nft_chain_validate`); before ours come `FORWARD` and
@@ -17,6 +20,8 @@ pub struct Chains {
     root: usize,
     /// How many follow each other at most.
     pub depth: usize,
+    /// What gives the packets their marks.
+    giver: Option<Giver>,
 }
 
 /// One rule: what it tests, and what comes then.
@@ -175,14 +180,14 @@ fn hexadecimal(text: &str) -> Option<u32> {
 impl Chains {
     /// # Errors
     /// What is wrong with them before any packet comes.
-    pub fn new(saved: &[SavedChain]) -> Result<Self, String> {
+    pub fn new(saved: &[SavedChain], giver: Option<Giver>) -> Result<Self, String> {
         let names: HashMap<String, usize> = saved.iter().enumerate().map(|(index, chain)| (chain.name.to_string(), index)).collect();
         if names.len() != saved.len() {
             return Err("two chains have one name".to_owned());
         }
         let root = *names.get(ROOT).ok_or("there is no first chain")?;
         let lines = |chain: &SavedChain| chain.rules.iter().map(|saved| Line::parse(&saved.rule.to_string(), &names)).collect();
-        let mut chains = Self { chains: saved.iter().map(lines).collect::<Result<_, String>>()?, root, depth: 0 };
+        let mut chains = Self { chains: saved.iter().map(lines).collect::<Result<_, String>>()?, root, depth: 0, giver };
         let mut depths = vec![None; saved.len()];
         chains.depth = chains.behind(root, DEEPEST, &mut depths)?;
         match depths.iter().position(Option::is_none) {
@@ -248,7 +253,7 @@ impl Chains {
 
     /// What the packet's mark is when it comes to the chains.
     fn mark(&self, packet: &Packet) -> u32 {
-        packet.mark
+        self.giver.as_ref().map_or(packet.mark, |giver| giver.mark(packet))
     }
 
     /// The senders that rules test.
