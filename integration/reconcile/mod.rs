@@ -7,6 +7,7 @@ mod policies;
 mod processes;
 mod properties;
 mod sessions;
+mod sets;
 
 use std::{fs, path::PathBuf};
 

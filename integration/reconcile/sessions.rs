@@ -32,19 +32,19 @@ log  = "bad: "
 "#;
 
 /// Commands one after the other, and what they print.
-struct Session {
+pub struct Session {
     folder: std::path::PathBuf,
     text: String,
 }
 
 impl Session {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let session = Self { folder: folder(name), text: String::new() };
         session.write("web.toml", WEB);
         session
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.join(name), text).unwrap();
     }
 
@@ -63,11 +63,11 @@ impl Session {
         self.text += &format!("$ {line}\n{}{}{code}\n", plain(&done.out), plain(&done.err));
     }
 
-    fn all(&mut self, lines: &[&str]) {
+    pub fn all(&mut self, lines: &[&str]) {
         lines.iter().for_each(|line| self.run(line));
     }
 
-    fn end(self, name: &str) {
+    pub fn end(self, name: &str) {
         golden(&format!("sessions/{name}.txt"), &self.text);
     }
 }
@@ -104,7 +104,7 @@ fn plain(text: &str) -> String {
     out
 }
 
-fn in_session(name: &str, test: &str, body: impl FnOnce(Session)) {
+pub fn in_session(name: &str, test: &str, body: impl FnOnce(Session)) {
     in_netns(test, || {
         if Installed::find(test).is_some() {
             body(Session::new(name));
@@ -316,5 +316,5 @@ fn every_snapshot_is_some_sessions() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sessions");
     let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["first.txt", "others.txt", "refused.txt", "trial.txt"]);
+    assert_eq!(names, ["first.txt", "others.txt", "refused.txt", "sets.txt", "trial.txt"]);
 }

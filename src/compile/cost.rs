@@ -38,7 +38,8 @@ pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family) -> 
     let by_sender = match senders {
         0 => 0,
         _ if rows <= MANY => senders * ADDRESS,
-        _ => (senders.max(10) / 10).ilog2() as usize / 4 * STEP + STEP / 2 + 5 * ADDRESS,
+        // Where the last step leads to, about five are tested in a row.
+        _ => ((senders.max(5) / 5).ilog2() as usize + 2) / 4 * STEP + 5 * ADDRESS + STEP / 2,
     };
     // The longest list of ports that a known sender meets.
     let own = items.iter().filter(|item| sources(item) > 0 && !item.ports.is_empty()).map(|item| item.ports.len()).sum::<usize>();

@@ -202,6 +202,8 @@ fn element(content: &[u8], kind: Kind) -> Option<Element> {
                 Verdict::Goto(chain) => read.id = chain.strip_prefix("mark-")?.parse().ok()?,
                 _ => return None,
             },
+            // Comments, and nft's note that an interval has no end.
+            NFTA_SET_ELEM_USERDATA => {}
             // Timeouts, counters, …: nothing that we write.
             _ => return None,
         }
