@@ -79,12 +79,28 @@ impl<'p> Builder<'p> {
             if marks.is_none() {
                 self.list(outside, 'o', &outer, end.as_ref());
             }
-            for name in &policy.external {
-                self.words(root, Origin::Way, &format!("-i {name} -g {}", names::outside()));
-            }
+            self.ways(root, outside, marks.is_some());
         }
         self.list(root, 'i', &inner, None);
         (self.chains, marks)
+    }
+
+    /// What comes in from outside goes on in its chain; where marks have left one rule there at most, that
+    /// stands in its place: every rule and every goto is paid by packets.
+    fn ways(&mut self, root: usize, outside: usize, short: bool) {
+        let policy = self.policy;
+        if !short || self.chains[outside].rules.len() > 1 {
+            for name in &policy.external {
+                self.words(root, Origin::Way, &format!("-i {name} -g {}", names::outside()));
+            }
+            return;
+        }
+        let rules = self.chains.remove(outside).rules;
+        for (name, saved) in policy.external.iter().flat_map(|name| rules.iter().map(move |saved| (name, saved))) {
+            let mut rule = saved.rule.clone();
+            rule.base.in_interface = Some(Test::is(*name));
+            self.push(root, self.origins[saved.line], rule);
+        }
     }
 
     /// The list of rules by marks, if that is wanted or costs packets less.
