@@ -84,7 +84,7 @@ impl<'p> Tree<'_, 'p> {
         let own = self.items.len() / 2;
         let everybody: Vec<usize> = (0..own).filter(|&index| !self.is_sourced(index)).collect();
         let resolves = self.port_rows(&everybody) >= PORTS;
-        let front = (0..own).take_while(|&index| !self.is_sourced(index) && !(resolves && is_looked_up(&self.items[index]))).count();
+        let front = (0..own).take_while(|&index| !(self.is_sourced(index) || resolves && is_looked_up(&self.items[index]))).count();
         let behind = |list: Vec<usize>| self.order(list.into_iter().filter(|&index| index >= front).collect());
         let everybody = behind(everybody);
         // Classes by their lists: another address does not change their order.

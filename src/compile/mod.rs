@@ -5,6 +5,15 @@
 //! `DOCKGATE-OUTSIDE`, which ends with the default. The ways on are gotos, so that a RETURN anywhere
 //! leaves our chains as a whole, and Docker decides: that is what `allow` means.
 //!
+//! | file | what it does |
+//! |---|---|
+//! | `rules` | one rule of the policy → rules of iptables |
+//! | `chains` | the lists for packets from outside and for all others; few rules stay in a row |
+//! | `tree` | many senders: who is asked about which rules; a tree of chains by the address's digits |
+//! | `marked` | the same by sets in our own table ([`crate::marks`]), and ports as well |
+//! | `cost` | which of the two costs a packet less |
+//! | `names` | what our chains are called |
+//!
 //! ```
 //! use dockgate::{compile, model::Family, policy::{File, Policy}};
 //!

@@ -97,7 +97,7 @@ impl Rule {
     }
 
     /// Goes on if register 1 is in the set.
-    pub(super) fn is_in(self, set: Kind) -> Self {
+    pub(super) fn within(self, set: Kind) -> Self {
         self.lookup(set, None)
     }
 

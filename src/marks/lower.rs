@@ -35,7 +35,7 @@ impl Marks {
         for Set { kind, .. } in &sets {
             let (Kind::Hosts(_, number) | Kind::Networks(_, number)) = *kind else { continue };
             let class = &self.classes[number as usize];
-            let found = Rule::default().source(self.family).is_in(*kind);
+            let found = Rule::default().source(self.family).within(*kind);
             forward.push(
                 match class.ports.is_empty() {
                     true => self.give(class.id, found).accept(),
