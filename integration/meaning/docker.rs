@@ -11,7 +11,7 @@ use crate::docker::{
     on_each_engine,
 };
 
-on_each_engine!(a_policy_outlives_what_docker_does, a_trial_is_over_when_all_are_killed);
+on_each_engine!(a_policy_outlives_what_docker_does, so_do_its_sets, a_trial_is_over_when_all_are_killed);
 
 /// What a new user writes for two published ports.
 const POLICY: &str = r#"external = "ext0"
@@ -77,17 +77,27 @@ fn holds(engine: &Engine, file: &str, when: &str) {
 }
 
 fn a_policy_outlives_what_docker_does(version: Version) {
+    outlives(version, POLICY);
+}
+
+/// Sender and port are looked up in our own table, which Docker knows nothing of.
+fn so_do_its_sets(version: Version) {
+    outlives(version, &format!("strategy = 'set'\n{}", POLICY.replace("\"8080/tcp\"", "[\"8080/tcp\", \"8090/tcp\", \"8091/tcp\"]")));
+}
+
+fn outlives(version: Version, text: &str) {
     let Some(mut engine) = Engine::running(version, "") else { return };
     // Something has the address that the container would get later.
     engine.publish("web", 8080, 80, "");
     engine.publish("shop", 8081, 80, "");
     let before = engine.saved();
     reach(&engine, [true; 3], [true; 3], "without a policy");
-    let file = policy(&engine, "web.toml", POLICY);
+    let file = policy(&engine, "web.toml", text);
     run(&engine, &["check", &file], 0);
     run(&engine, &["plan", &file], 5);
     assert_eq!(engine.saved(), before);
     run(&engine, &["apply", &file], 0);
+    assert_eq!(engine.saved().iter().any(|line| line.contains("-m mark --mark")), text.contains("set"));
     holds(&engine, &file, "applied");
 
     // Containers reach each other, and the outside, also by port numbers that are published here.

@@ -79,7 +79,7 @@ fn the_kernel_does_what_random_policies_say() {
         }
         let mut world = World::build("random", 20..36);
         let mut dice = Dice::new(1);
-        let mut counts = [0; 3];
+        let (mut counts, mut marked) = ([0; 3], 0);
         for _ in 0..POLICIES {
             let policy = Universe::lab().policy(&mut dice, &EVERYDAY);
             let reference = Reference::new(&policy).unwrap();
@@ -88,6 +88,7 @@ fn the_kernel_does_what_random_policies_say() {
             world.forget_connections();
             world.read_by_iptables(&compiled);
             for &family in world.topology.families() {
+                marked += usize::from(compiled.table(family).is_some());
                 let with = |&(from, to): &(Who, To)| {
                     [Protocol::TCP, Protocol::UDP].map(|protocol| {
                         let fate = expected(&reference, family, from, to, protocol);
@@ -100,7 +101,8 @@ fn the_kernel_does_what_random_policies_say() {
             }
         }
         assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
-        show(&format!("{} connections passed, {} dropped, {} refused", counts[0], counts[1], counts[2]));
+        assert!(marked > 5, "{marked}");
+        show(&format!("{} connections passed, {} dropped, {} refused; {marked} tables of marks", counts[0], counts[1], counts[2]));
     });
 }
 

@@ -108,6 +108,10 @@ fn words(fault: Fault, status: &Status) -> String {
         Fault::Changed => {
             format!("the rules are not those of the policy (they are {}); `dockgate plan POLICY` shows what was changed", status.hash)
         }
+        Fault::NoTable => format!(
+            "the table `{} {TABLE}` is gone, so that no sender is known and nobody is marked; `dockgate apply POLICY` brings it back",
+            status.family
+        ),
         Fault::Foreign(rules) => {
             let rules = number(rules, "rule");
             format!(

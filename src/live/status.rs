@@ -9,6 +9,7 @@ use crate::{
     model::{Counters, Family},
     plan::ours::{gate, jumps},
     ruleset::Ruleset,
+    save::SavedRule,
 };
 
 /// What of ours stands in one family.
@@ -49,6 +50,8 @@ pub enum Fault {
     MoreJumps(usize),
     /// The rules are not those of the policy that the jump names.
     Changed,
+    /// Rules test a mark, and the table that gives it is not there: no sender is known.
+    NoTable,
     /// So many rules in our chains can't be read.
     Foreign(usize),
     /// The other family has this policy, and this one has not.
@@ -112,11 +115,13 @@ fn one(standing: &Standing, now: u64) -> Status {
         trial: trial(ruleset, now),
         faults: Vec::new(),
     };
-    status.faults = faults(ruleset, &status, jumps.len());
+    let tested = |saved: &SavedRule| saved.rule.matches.iter().any(|one| matches!(one, Match::Mark(_)));
+    let unmarked = ours.marks.is_none() && ours.chains.iter().any(|chain| chain.rules.iter().any(tested));
+    status.faults = faults(ruleset, &status, jumps.len(), unmarked);
     status
 }
 
-fn faults(ruleset: &Ruleset, status: &Status, jumps: usize) -> Vec<Fault> {
+fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, unmarked: bool) -> Vec<Fault> {
     let own = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
     let foreign = own.flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count();
     let mut faults = Vec::new();
@@ -134,7 +139,8 @@ fn faults(ruleset: &Ruleset, status: &Status, jumps: usize) -> Vec<Fault> {
     // A jump that somebody else wrote names no policy.
     let changed = status.identity.as_ref().map_or(status.rules > 0, |identity| identity.hash_of(status.family) != status.hash);
     if changed && status.jump.is_some() {
-        faults.push(Fault::Changed);
+        // A policy may test a mark by itself, which somebody else gives.
+        faults.push(if unmarked { Fault::NoTable } else { Fault::Changed });
     }
     if foreign > 0 {
         faults.push(Fault::Foreign(foreign));
