@@ -330,7 +330,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Says something on stderr that is no error.
+/// Says something on stderr that is no error; in one write, so that no other's line gets into it.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "note: {text}");
+    let _ = io::stderr().write_all(format!("note: {text}\n").as_bytes());
 }

@@ -5,7 +5,7 @@ use crate::{
     model::{ChainName, DOCKER_USER, Family},
     netlink::{Netlink, NetlinkError},
     rule::Rule,
-    ruleset::{Chain, Entry, Ruleset, Which, rules},
+    ruleset::{Chain, Entry, Ruleset, rules},
     targets::Target,
 };
 
@@ -54,14 +54,14 @@ pub fn jump(ruleset: &Ruleset) -> Jump {
     jump_among(ruleset.chain("FORWARD").map(Chain::rules).unwrap_or_default())
 }
 
-/// Finds the jump as it is now, with one request where it is there; gives the rules of FORWARD too.
+/// Finds the jump as it is now, with one request where it is there, else with two; gives the rules of FORWARD too.
 ///
 /// # Errors
 /// [`NetlinkError`]
 pub fn jump_now(netlink: &mut Netlink, family: Family) -> Result<(Jump, Vec<Entry>), NetlinkError> {
     let forward = rules(netlink, family, &ChainName::forward())?;
     let jump = match jump_among(&forward) {
-        Jump::Missing if Ruleset::read(netlink, family, Which::None)?.chain(DOCKER_USER).is_none() => Jump::NoChain,
+        Jump::Missing if !netlink.has_chain(family, &ChainName::docker_user())? => Jump::NoChain,
         jump => jump,
     };
     Ok((jump, forward))

@@ -37,6 +37,15 @@ impl Request {
         Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN), NLM_F_DUMP, family.nfproto(), what, |_| {})
     }
 
+    /// One chain of `filter`.
+    pub fn chain(family: Family, chain: &ChainName) -> Self {
+        let what = format!("the chain {chain} of `{family} {TABLE}`");
+        Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN), 0, family.nfproto(), what, |w| {
+            w.string(NFTA_CHAIN_TABLE, TABLE);
+            w.string(NFTA_CHAIN_NAME, chain.as_str());
+        })
+    }
+
     /// The rules of one chain of `filter`.
     pub fn rules(family: Family, chain: &ChainName) -> Self {
         let what = format!("the rules of {chain} in `{family} {TABLE}`");

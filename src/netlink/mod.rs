@@ -13,7 +13,7 @@ use socket::Socket;
 use crate::{
     attr::{Attrs, be32, string},
     message::{Message, Messages, Refusal, Request, SealedBatch},
-    model::{Family, Generation},
+    model::{ChainName, Family, Generation},
     uapi::*,
 };
 
@@ -230,6 +230,15 @@ impl Netlink {
             message.is_nftables(NFT_MSG_NEWTABLE)
         });
         Self::if_there(asked, Some(flags))
+    }
+
+    /// Is there a chain of that name in `filter`?
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn has_chain(&mut self, family: Family, chain: &ChainName) -> Result<bool, NetlinkError> {
+        let asked = self.ask(&Request::chain(family, chain), |message| message.is_nftables(NFT_MSG_NEWCHAIN));
+        Ok(Self::if_there(asked, Some(()))?.is_some())
     }
 
     /// The number of the ipset of that name and the family of what it holds (`NFPROTO_…`, 0 for
