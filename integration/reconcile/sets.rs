@@ -5,8 +5,9 @@ use dockgate::{
     compile::{self, Compiled},
     lab::{Packet, Router},
     live::{Fault, History, Host},
-    marks::Table,
+    marks::{MOST, Set, Table},
     measure::{Path, stranger},
+    message::Batch,
     model::Family,
     netlink::Netlink,
     plan::Step,
@@ -222,6 +223,26 @@ fn others_marks_stay_theirs() {
         let listed = nft("list chain ip theirs post");
         assert!(listed.contains("counter packets 1 "), "{listed}");
     });
+}
+
+#[test]
+fn what_is_refused_is_found_by_its_number() {
+    let many: Vec<String> = (0..3000).map(|index| format!("'{}'", stranger(Family::Ip, index))).collect();
+    let text = POLICY.replace("\"203.0.113.0/24\"", &many.join(","));
+    for (family, table) in Family::BOTH.into_iter().zip(wanted(&compiled(&text))) {
+        let table = table.unwrap();
+        let mut batch = Batch::new(None);
+        table.write(family, &mut batch);
+        assert_eq!(batch.seal().unwrap().steps() as usize, table.messages());
+        let emptied = |set: &Set| Set { elements: Vec::new(), ..set.clone() };
+        let empty = Table { sets: table.sets.iter().map(emptied).collect(), ..table.clone() };
+        for difference in empty.difference(&table).unwrap() {
+            let mut batch = Batch::new(None);
+            difference.write(family, &mut batch);
+            assert_eq!(batch.seal().unwrap().steps() as usize, difference.messages());
+            assert_eq!(difference.messages(), difference.added.len().div_ceil(MOST));
+        }
+    }
 }
 
 #[test]
