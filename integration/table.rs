@@ -40,8 +40,6 @@ pub fn ruleset(family: Family, chains: Vec<Chain>) -> Ruleset {
 pub fn carry_out(tables: &mut [Ruleset], plan: &Plan) {
     let used = tables.iter().flat_map(|table| &table.chains).flat_map(|chain| chain.rules());
     let mut next = used.map(|entry| entry.handle.0).max().unwrap_or(0) + 1000;
-    // The handle of the rule that each message made.
-    let mut made: Vec<Option<Handle>> = Vec::new();
     for step in &plan.steps {
         let table = tables.iter_mut().find(|table| table.family == step.family()).unwrap();
         let mut new = |rule: &Rule, counters: Counters| {
@@ -52,22 +50,12 @@ pub fn carry_out(tables: &mut [Ruleset], plan: &Plan) {
             rules.iter().position(|entry| entry.handle == handle).unwrap_or_else(|| panic!("{step}: there is no rule {handle}"))
         };
         match step {
-            Step::Table(_) => {
-                assert!(table.chains.is_empty(), "{step}");
-                made.push(None);
-            }
-            Step::Forward(_) => {
-                make(table, step, "FORWARD");
-                made.push(None);
-            }
-            Step::NewChain(_, name) => {
-                make(table, step, name.as_str());
-                made.push(None);
-            }
+            Step::Table(_) => assert!(table.chains.is_empty(), "{step}"),
+            Step::Forward(_) => make(table, step, "FORWARD"),
+            Step::NewChain(_, name) => make(table, step, name.as_str()),
             Step::DeleteChain(_, name) => {
                 assert!(rules(table, name, step).is_empty(), "{step}: it has rules");
                 table.chains.retain(|chain| chain.name != *name);
-                made.push(None);
             }
             Step::Rule(add) => {
                 let AddRule { chain, place, rule, counters, .. } = add.as_ref();
@@ -78,7 +66,6 @@ pub fn carry_out(tables: &mut [Ruleset], plan: &Plan) {
                     Place::Last => rules.len(),
                     Place::Before(handle) => at(rules, handle),
                     Place::After(handle) => at(rules, handle) + 1,
-                    Place::AfterStep(message) => at(rules, made[message as usize].expect("a message that makes a rule")) + 1,
                     Place::Replacing(handle) => {
                         entry.handle = handle;
                         let index = at(rules, handle);
@@ -86,31 +73,21 @@ pub fn carry_out(tables: &mut [Ruleset], plan: &Plan) {
                         index
                     }
                 };
-                made.push(Some(entry.handle));
                 rules.insert(index, entry);
             }
             Step::Append { chain, rules: added, .. } => {
                 let rules = rules(table, chain, step);
-                for SavedRule { rule, counters, .. } in added {
-                    let entry = new(rule, *counters);
-                    made.push(Some(entry.handle));
-                    rules.push(entry);
-                }
+                rules.extend(added.iter().map(|SavedRule { rule, counters, .. }| new(rule, *counters)));
             }
             Step::DeleteRule { chain, handle, .. } => {
                 let rules = rules(table, chain, step);
                 let index = at(rules, *handle);
                 rules.remove(index);
-                made.push(None);
             }
-            Step::Flush(_, chain) => {
-                rules(table, chain, step).clear();
-                made.push(None);
-            }
+            Step::Flush(_, chain) => rules(table, chain, step).clear(),
             other => panic!("{other}"),
         }
     }
-    assert_eq!(made.len(), plan.messages());
     tables.iter().for_each(|table| jumps_lead_somewhere(table, plan));
 }
 

@@ -17,8 +17,6 @@ pub enum Place {
     Before(Handle),
     /// Behind the rule with that handle.
     After(Handle),
-    /// Behind the rule that an earlier step of the same batch adds.
-    AfterStep(u32),
     /// Instead of the rule with that handle, which it keeps.
     Replacing(Handle),
 }
@@ -189,11 +187,10 @@ impl Batch {
         expressions: impl FnOnce(&mut Writer<'_>),
     ) -> u32 {
         let flags = match place {
-            Place::Last | Place::After(_) | Place::AfterStep(_) => NLM_F_CREATE | NLM_F_APPEND,
+            Place::Last | Place::After(_) => NLM_F_CREATE | NLM_F_APPEND,
             Place::First | Place::Before(_) => NLM_F_CREATE,
             Place::Replacing(_) => NLM_F_CREATE | NLM_F_REPLACE,
         };
-        let id = self.steps;
         let table = self.table;
         self.step(NFT_MSG_NEWRULE, flags, family, |w| {
             w.string(NFTA_RULE_TABLE, table);
@@ -201,7 +198,6 @@ impl Batch {
             match place {
                 Place::Before(handle) | Place::After(handle) => w.be64(NFTA_RULE_POSITION, handle.0),
                 Place::Replacing(handle) => w.be64(NFTA_RULE_HANDLE, handle.0),
-                Place::AfterStep(step) => w.be32(NFTA_RULE_POSITION_ID, step + 1),
                 Place::Last | Place::First => {}
             }
             w.nest(NFTA_RULE_EXPRESSIONS, expressions);
@@ -210,9 +206,6 @@ impl Batch {
                 w.be32(NFTA_RULE_COMPAT_PROTO, protocol.into());
                 w.be32(NFTA_RULE_COMPAT_FLAGS, if negated { NFT_RULE_COMPAT_F_INV } else { 0 });
             });
-            if !matches!(place, Place::Last | Place::First | Place::Replacing(_)) {
-                w.be32(NFTA_RULE_ID, id + 1);
-            }
             if let Some(comment) = comment {
                 let mut data = [0; NFT_USERDATA_MAXLEN];
                 data[1] = comment.len() as u8 + 1;

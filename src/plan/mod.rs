@@ -333,7 +333,6 @@ impl fmt::Display for Step {
                     Place::First => write!(f, "{command} -I {chain}")?,
                     Place::Before(handle) => write!(f, "{command} -I {chain} --before {handle}")?,
                     Place::After(handle) => write!(f, "{command} -I {chain} --after {handle}")?,
-                    Place::AfterStep(_) => write!(f, "{command} -I {chain} --next")?,
                     Place::Replacing(handle) => write!(f, "{command} -R {chain} --handle {handle}")?,
                 }
                 write_rule(f, rule, add.counters)

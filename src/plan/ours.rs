@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     AddRule, Plan, PlanError, Step, ensure_chain,
-    restore::{edit, unchanged},
+    restore::{Places, Staying, edit},
 };
 use crate::{
     compile::{Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
@@ -160,16 +160,21 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
     lead(ruleset, desired.jump.as_ref(), plan, changes);
     for SavedChain { name, rules, .. } in &desired.chains {
         let observed = there.get(name).map(|chain| chain.rules()).unwrap_or_default();
+        // A trial ends; with its gate out of the way, what becomes of the others is decided.
+        let (gates, others): (Vec<&Entry>, Vec<&Entry>) = observed.iter().partition(|entry| is_gate(entry));
+        plan.steps.extend(gates.iter().map(|gate| delete(family, name, gate)));
+        let staying = Staying::of(&others, rules, |entry| entry.rule().is_none());
+        let moved = compare(family, name, &staying, rules, changes);
+        let foreign = others.len() - staying.own.len();
+        changes.extend((0..foreign).map(|_| Change { family, chain: name.clone(), kind: ChangeKind::Foreign, rule: None, line: None }));
+        if staying.is_all() {
+            continue;
+        }
         let mut rules = rules.clone();
-        compare(family, name, observed, &mut rules, changes);
+        moved.into_iter().for_each(|(index, counters)| rules[index].counters = counters);
         match observed.is_empty() {
             true => plan.steps.push(Step::Append { family, chain: name.clone(), rules }),
-            false => {
-                // A trial ends; with its gate out of the way, what becomes of the others is decided as `compare` does.
-                let (gates, others): (Vec<&Entry>, Vec<&Entry>) = observed.iter().partition(|entry| is_gate(entry));
-                plan.steps.extend(gates.iter().map(|gate| delete(family, name, gate)));
-                edit(family, name, &others, rules, |entry, _| entry.rule().is_none(), plan);
-            }
+            false => edit(family, name, &staying, rules, plan),
         }
     }
     let gone = |name: &ChainName| is_ours(name) && !wanted.contains(name);
@@ -297,27 +302,32 @@ fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters) -> St
     Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters, line: None }))
 }
 
-/// What becomes of each rule of a chain; one that moves takes its counters with it.
-fn compare(family: Family, chain: &ChainName, observed: &[Entry], desired: &mut [SavedRule], changes: &mut Vec<Change>) {
-    let own: Vec<&Entry> = observed.iter().filter(|entry| entry.rule().is_some() && !is_gate(entry)).collect();
-    let kept = unchanged(&own, desired);
-    let mut left = vec![true; own.len()];
-    kept.iter().flatten().for_each(|&index| left[index] = false);
+/// What becomes of each rule of a chain. One that moves takes its counters with it: those are given back,
+/// with its place among the desired.
+fn compare(
+    family: Family,
+    chain: &ChainName,
+    staying: &Staying<'_>,
+    desired: &[SavedRule],
+    changes: &mut Vec<Change>,
+) -> Vec<(usize, Counters)> {
+    let own = &staying.own;
+    let (mut left, mut moved) = (Places::of(own, staying.going()), Vec::new());
     let mut change =
         |kind, rule: Option<&Rule>, line| changes.push(Change { family, chain: chain.clone(), kind, rule: rule.cloned(), line });
-    for (saved, kept) in desired.iter_mut().zip(kept) {
-        let twin = || (0..own.len()).find(|&index| left[index] && own[index].rule() == Some(&saved.rule));
-        let kind = match (kept, kept.is_none().then(twin).flatten()) {
-            (Some(_), _) => ChangeKind::Kept,
-            (None, Some(index)) => {
-                left[index] = false;
-                saved.counters = own[index].counters.unwrap_or_default();
-                ChangeKind::Moved
-            }
-            (None, None) => ChangeKind::Added,
+    for (at, (saved, kept)) in desired.iter().zip(&staying.kept).enumerate() {
+        let kind = match kept {
+            Some(_) => ChangeKind::Kept,
+            None => match left.take(&saved.rule) {
+                Some(index) => {
+                    moved.push((at, own[index].counters.unwrap_or_default()));
+                    ChangeKind::Moved
+                }
+                None => ChangeKind::Added,
+            },
         };
         change(kind, Some(&saved.rule), Some(saved.line));
     }
-    own.iter().zip(left).filter(|(_, left)| *left).for_each(|(entry, _)| change(ChangeKind::Removed, entry.rule(), None));
-    observed.iter().filter(|entry| entry.rule().is_none()).for_each(|_| change(ChangeKind::Foreign, None, None));
+    left.rest().into_iter().for_each(|index| change(ChangeKind::Removed, own[index].rule(), None));
+    moved
 }

@@ -1,11 +1,12 @@
 //! From the rules a chain has to those it should have, with as few steps as are cheap.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{AddRule, Plan, PlanError, Step, ensure_chain};
 use crate::{
     message::Place,
     model::{ChainName, Family, Handle},
+    rule::Rule,
     ruleset::{Chain, Entry, Ruleset},
     save::{SavedChain, SavedRule},
     targets::Target,
@@ -23,9 +24,11 @@ use crate::{
 pub fn restore(ruleset: &Ruleset, desired: Vec<SavedChain>, append: bool, plan: &mut Plan) -> Result<(), PlanError> {
     plan.against = Some(ruleset.generation);
     let family = ruleset.family;
-    let known: Vec<ChainName> = desired.iter().map(|chain| chain.name.clone()).collect();
+    let known: HashSet<ChainName> = desired.iter().map(|chain| chain.name.clone()).collect();
+    // A policy may have many thousands of chains.
+    let there: HashMap<&ChainName, &Chain> = ruleset.chains.iter().map(|chain| (&chain.name, chain)).collect();
     let mut table_there = !ruleset.is_empty();
-    for chain in &desired {
+    for chain in desired.iter().filter(|chain| !chain.name.is_writable() || !there.contains_key(&chain.name)) {
         match ensure_chain(ruleset, &chain.name, &mut plan.steps) {
             Err(PlanError::NoChain { .. }) => {
                 let planned = plan.steps.iter().any(|step| matches!(step, Step::Table(of) if *of == family));
@@ -39,12 +42,13 @@ pub fn restore(ruleset: &Ruleset, desired: Vec<SavedChain>, append: bool, plan: 
         }
     }
     for SavedChain { name, declared, rules } in desired {
-        let observed = ruleset.chain(name.as_str()).map(Chain::rules).unwrap_or_default();
+        let observed = there.get(&name).map(|chain| chain.rules()).unwrap_or_default();
         if observed.is_empty() || (append && !declared) {
             plan.steps.push(Step::Append { family, chain: name, rules });
         } else {
             let observed: Vec<&Entry> = observed.iter().collect();
-            edit(family, &name, &observed, rules, |entry, rules| is_others(entry, rules, &known), plan);
+            let staying = Staying::of(&observed, &rules, |entry| is_others(entry, &rules, &known));
+            edit(family, &name, &staying, rules, plan);
         }
     }
     Ok(())
@@ -57,7 +61,7 @@ fn add(family: Family, chain: &ChainName, place: Place, rule: SavedRule) -> Step
 
 /// Is this rule somebody else's, to be kept though it is not desired? One that can't be read, or a
 /// jump to a user chain that is not known.
-fn is_others(entry: &Entry, desired: &[SavedRule], known: &[ChainName]) -> bool {
+fn is_others(entry: &Entry, desired: &[SavedRule], known: &HashSet<ChainName>) -> bool {
     match entry.rule() {
         None => true,
         Some(rule) => match &rule.target {
@@ -69,57 +73,77 @@ fn is_others(entry: &Entry, desired: &[SavedRule], known: &[ChainName]) -> bool 
     }
 }
 
-/// Makes a chain that has `observed` have `desired`; what `keep` says is somebody else's stays.
-pub(super) fn edit(
-    family: Family,
-    name: &ChainName,
-    observed: &[&Entry],
-    desired: Vec<SavedRule>,
-    keep: impl Fn(&Entry, &[SavedRule]) -> bool,
-    plan: &mut Plan,
-) {
-    let own: Vec<&Entry> = observed.iter().copied().filter(|entry| !keep(entry, &desired)).collect();
-    let kept = unchanged(&own, &desired);
+/// What stays of a chain.
+pub(super) struct Staying<'e> {
+    /// Its rules but for others', in order.
+    pub(super) own: Vec<&'e Entry>,
+    /// For each desired rule the one of its own that stays for it.
+    pub(super) kept: Vec<Option<usize>>,
+    /// Has it no rules of others?
+    alone: bool,
+}
+
+impl<'e> Staying<'e> {
+    /// What stays of a chain that has `observed` and should have `desired`; what `keep` says is
+    /// somebody else's.
+    pub(super) fn of(observed: &[&'e Entry], desired: &[SavedRule], keep: impl Fn(&Entry) -> bool) -> Self {
+        let own: Vec<&Entry> = observed.iter().copied().filter(|entry| !keep(entry)).collect();
+        let kept = unchanged(&own, desired);
+        Self { kept, alone: own.len() == observed.len(), own }
+    }
+
+    /// Is the chain as it should be?
+    pub(super) fn is_all(&self) -> bool {
+        self.own.len() == self.kept.len() && self.kept.iter().all(Option::is_some)
+    }
+
+    /// The places of its own rules that don't stay.
+    pub(super) fn going(&self) -> impl Iterator<Item = usize> {
+        let mut stays = vec![false; self.own.len()];
+        self.kept.iter().flatten().for_each(|&index| stays[index] = true);
+        stays.into_iter().enumerate().filter(|(_, stays)| !stays).map(|(index, _)| index)
+    }
+}
+
+/// Makes a chain have `desired`; others' rules in it stay.
+pub(super) fn edit(family: Family, name: &ChainName, staying: &Staying<'_>, desired: Vec<SavedRule>, plan: &mut Plan) {
+    let Staying { own, kept, alone } = staying;
     let deletes = own.len() - kept.iter().flatten().count();
     let inserts = kept.iter().filter(|kept| kept.is_none()).count();
-    if own.len() == observed.len() && rewriting_is_cheaper(observed.len(), desired.len(), deletes, inserts) {
+    if *alone && rewriting_is_cheaper(own.len(), desired.len(), deletes, inserts) {
         plan.steps.push(Step::Flush(family, name.clone()));
-        let counters = |rule: &SavedRule, kept: Option<usize>| kept.map_or(rule.counters, |index| own[index].counters.unwrap_or_default());
-        let again = |(rule, kept): (SavedRule, Option<usize>)| SavedRule { counters: counters(&rule, kept), ..rule };
+        let counters = |rule: &SavedRule, kept: &Option<usize>| kept.map_or(rule.counters, |index| own[index].counters.unwrap_or_default());
+        let again = |(rule, kept): (SavedRule, &Option<usize>)| SavedRule { counters: counters(&rule, kept), ..rule };
         let rules = desired.into_iter().zip(kept).map(again).collect();
         return plan.steps.push(Step::Append { family, chain: name.clone(), rules });
     }
-    // Those that go.
-    let mut stays = vec![false; own.len()];
-    kept.iter().flatten().for_each(|&index| stays[index] = true);
-    for (entry, _) in own.iter().zip(stays).filter(|(_, stays)| !stays) {
-        plan.steps.push(Step::DeleteRule { family, chain: name.clone(), handle: entry.handle });
-    }
-    // Those that come: behind the one before them, else before the first that stays.
-    let first_kept = kept.iter().flatten().next().map(|&index| own[index].handle);
-    let mut behind: Option<Place> = None;
-    let mut message = plan.messages() as u32;
+    plan.steps.extend(staying.going().map(|index| Step::DeleteRule { family, chain: name.clone(), handle: own[index].handle }));
+    // Those that come: before the first that stays, else behind the one before them. There the last of them
+    // comes first: so each is put behind a rule of the chain's, and not behind one of this transaction, which
+    // the kernel walks as a whole to find it (`nft_rule_lookup_byid`).
+    let mut place = kept.iter().flatten().next().map_or(Place::Last, |&index| Place::Before(own[index].handle));
+    let mut coming = Vec::new();
+    let put = |coming: &mut Vec<SavedRule>, place: Place, plan: &mut Plan| {
+        if matches!(place, Place::After(_)) {
+            coming.reverse();
+        }
+        plan.steps.extend(coming.drain(..).map(|rule| add(family, name, place, rule)));
+    };
     for (rule, kept) in desired.into_iter().zip(kept) {
         match kept {
-            Some(index) => behind = Some(Place::After(own[index].handle)),
-            None => {
-                let place = behind.or(first_kept.map(Place::Before)).unwrap_or(Place::Last);
-                plan.steps.push(add(family, name, place, rule));
-                behind = match place {
-                    Place::Last => None,
-                    // The next one goes before the same rule too, and so behind this one.
-                    Place::Before(_) => None,
-                    _ => Some(Place::AfterStep(message)),
-                };
-                message += 1;
+            &Some(index) => {
+                put(&mut coming, place, plan);
+                place = Place::After(own[index].handle);
             }
+            None => coming.push(rule),
         }
     }
+    put(&mut coming, place, plan);
 }
 
 /// For each desired rule the observed one that stays for it: as many as can without any moving (the
 /// longest increasing run of places).
-pub(super) fn unchanged(observed: &[&Entry], desired: &[SavedRule]) -> Vec<Option<usize>> {
+fn unchanged(observed: &[&Entry], desired: &[SavedRule]) -> Vec<Option<usize>> {
     let same = |index: usize, want: &SavedRule| observed[index].rule() == Some(&want.rule);
     let short = observed.len().min(desired.len());
     let head = (0..short).take_while(|&index| same(index, &desired[index])).count();
@@ -132,17 +156,43 @@ pub(super) fn unchanged(observed: &[&Entry], desired: &[SavedRule]) -> Vec<Optio
     if middle.is_empty() || head == end {
         return kept;
     }
-    let mut places: HashMap<String, std::collections::VecDeque<usize>> = HashMap::new();
-    for index in middle {
-        let text = observed[index].rule().map(ToString::to_string).unwrap_or_default();
-        places.entry(text).or_default().push_back(index);
-    }
-    let candidates: Vec<(usize, usize)> =
-        (head..end).filter_map(|want| Some((want, places.get_mut(&desired[want].rule.to_string())?.pop_front()?))).collect();
+    let mut places = Places::of(observed, middle);
+    let candidates: Vec<(usize, usize)> = (head..end).filter_map(|want| Some((want, places.take(&desired[want].rule)?))).collect();
     for (want, index) in longest_increasing(&candidates) {
         kept[want] = Some(index);
     }
     kept
+}
+
+/// The places of rules, to be found by what they say.
+pub(super) struct Places(HashMap<String, VecDeque<usize>>);
+
+impl Places {
+    /// Those of some of these rules.
+    pub(super) fn of(observed: &[&Entry], places: impl Iterator<Item = usize>) -> Self {
+        let mut all: HashMap<String, VecDeque<usize>> = HashMap::new();
+        for index in places {
+            let text = observed[index].rule().map(ToString::to_string).unwrap_or_default();
+            all.entry(text).or_default().push_back(index);
+        }
+        Self(all)
+    }
+
+    /// The first where this rule stands, which is then no longer there.
+    pub(super) fn take(&mut self, rule: &Rule) -> Option<usize> {
+        // In a new chain there are very many to be looked for, and none to be found.
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.get_mut(&rule.to_string())?.pop_front()
+    }
+
+    /// What nobody has taken, in order.
+    pub(super) fn rest(self) -> Vec<usize> {
+        let mut rest: Vec<usize> = self.0.into_values().flatten().collect();
+        rest.sort_unstable();
+        rest
+    }
 }
 
 /// Of pairs in the order of their first part, the most whose second parts increase.
@@ -179,7 +229,7 @@ fn rewriting_is_cheaper(observed: usize, desired: usize, deletes: usize, inserts
 
 /// The handles of rules that [`restore`] would keep though the text does not have them.
 pub fn kept_of_others(ruleset: &Ruleset, desired: &[SavedChain]) -> Vec<(ChainName, Handle)> {
-    let known: Vec<ChainName> = desired.iter().map(|chain| chain.name.clone()).collect();
+    let known: HashSet<ChainName> = desired.iter().map(|chain| chain.name.clone()).collect();
     let chains = desired.iter().filter_map(|want| Some((want, ruleset.chain(want.name.as_str())?)));
     chains
         .flat_map(|(want, chain)| {
