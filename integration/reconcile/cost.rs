@@ -57,9 +57,7 @@ fn one_address_of_a_policy_of_many_is_a_change_of_few_rules() {
     let policy = |odd: &str| {
         let addresses: String = (0..10_000).map(|n: u32| format!("\"10.{}.{}.7\",", n >> 8, n & 255)).collect();
         desired(
-            &compiled(&format!(
-                "external = \"eth0\"\ndefault = \"drop\"\n[[rule]]\ncomment = \"many\"\nallow = \"443/tcp\"\nfrom = [{addresses}\"{odd}\"]\n"
-            )),
+            &compiled(&format!("external = \"eth0\"\ndefault = \"drop\"\n[[rule]]\nallow = \"443/tcp\"\nfrom = [\"{odd}\",{addresses}]\n")),
             Family::Ip,
         )
     };

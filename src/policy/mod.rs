@@ -239,8 +239,12 @@ impl Verdict {
     }
 }
 
+/// More words than these are a long list.
+const MANY: usize = 8;
+
 impl fmt::Display for PolicyRule {
-    /// In words: `allow 443/tcp from office`.
+    /// In words: `allow 443/tcp from office`. Long lists of senders are not said, so that a comment stays
+    /// when an address comes or goes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match &self.action {
             Action::Raw(rules) => return write!(f, "iptables {}", rules.first().map_or_else(String::new, |(_, rule)| rule.to_string())),
@@ -254,8 +258,10 @@ impl fmt::Display for PolicyRule {
             f.write_str(" any")?;
         }
         for (word, sources) in [(" from ", &self.from), (" to ", &self.to)] {
-            if let Some(sources) = sources {
-                list(f, word, &sources.words)?;
+            match sources {
+                Some(Sources { words, .. }) if words.len() > MANY => write!(f, "{word}a long list")?,
+                Some(Sources { words, .. }) => list(f, word, words)?,
+                None => {}
             }
         }
         list(f, " in ", &self.inward)?;
