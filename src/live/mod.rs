@@ -37,7 +37,10 @@ mod status;
 pub use history::{History, HistoryError, Record};
 pub use status::{Fault, Status, Trial};
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     apply::{ApplyError, Options, transact},
@@ -151,7 +154,7 @@ impl Host {
     /// [`LiveError`]
     pub fn apply(&mut self, compiled: &Compiled) -> Result<Outcome, LiveError> {
         let desired = desired(compiled);
-        self.change("apply", |_| Ok(desired.clone()))
+        self.change("apply", |_| Ok(Cow::Borrowed(&desired)))
     }
 
     /// Takes everything of ours away.
@@ -178,7 +181,7 @@ impl Host {
         };
         let record = self.history.back(steps)?;
         let desired = record.before()?;
-        let outcome = self.commit(|_| Ok(desired.clone()), |_| Ok(()))?;
+        let outcome = self.commit(|_| Ok(Cow::Borrowed(&desired)), |_| Ok(()))?;
         if !self.options.dry_run {
             self.history.forget(steps)?;
         }
@@ -228,7 +231,7 @@ impl Host {
             for (slot, standing) in desired.iter_mut().zip(standing) {
                 *slot = Ours::on_trial(&standing.ruleset).ok_or(LiveError::NoTrial)?;
             }
-            Ok(desired)
+            Ok(Cow::Owned(desired))
         })
     }
 
@@ -263,7 +266,11 @@ impl Host {
     }
 
     /// One change, written to the history first.
-    fn change(&mut self, what: &str, desired: impl FnMut(&[Standing; 2]) -> Result<[Ours; 2], LiveError>) -> Result<Outcome, LiveError> {
+    fn change<'d>(
+        &mut self,
+        what: &str,
+        desired: impl FnMut(&[Standing; 2]) -> Result<Cow<'d, [Ours; 2]>, LiveError>,
+    ) -> Result<Outcome, LiveError> {
         let (history, dry_run) = (self.history.clone(), self.options.dry_run);
         let (mut written, mut lock) = (None, None);
         let done = self.commit(desired, |standing| {
@@ -285,9 +292,9 @@ impl Host {
     }
 
     /// Plans and commits; `before` is called with what is to be changed.
-    fn commit(
+    fn commit<'d>(
         &mut self,
-        mut desired: impl FnMut(&[Standing; 2]) -> Result<[Ours; 2], LiveError>,
+        mut desired: impl FnMut(&[Standing; 2]) -> Result<Cow<'d, [Ours; 2]>, LiveError>,
         mut before: impl FnMut(&[Standing; 2]) -> Result<(), LiveError>,
     ) -> Result<Outcome, LiveError> {
         let (mut changes, mut failure) = (Vec::new(), None);
