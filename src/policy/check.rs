@@ -147,11 +147,14 @@ impl<'p> Decided<'p> {
     /// Adds what a rule decides and none before it does; as much as there is patience for.
     fn add(&mut self, head: Head<'p>, families: &[Family], from: &Addresses, rule: usize) -> Option<()> {
         self.spend(1)?;
+        let blocks = families.iter().flat_map(|&family| from.of(family));
         let index = *self.known.entry(head).or_insert(self.alike.len());
         if index == self.alike.len() {
-            self.alike.push(Alike { head, blocks: BTreeMap::new() });
+            self.spend(blocks.clone().count())?;
+            self.alike.push(Alike { head, blocks: apart(blocks, rule) });
+            return Some(());
         }
-        for block in families.iter().flat_map(|&family| from.of(family)) {
+        for block in blocks {
             let mut next = Some(block.first);
             while let Some(first) = next.filter(|&first| first <= block.last) {
                 self.spend(1)?;
@@ -173,6 +176,17 @@ impl<'p> Decided<'p> {
         self.left.set(left.unwrap_or_default());
         left.map(|_| ())
     }
+}
+
+/// The blocks, in order, each from where those before it end.
+fn apart<'b>(blocks: impl Iterator<Item = &'b Block>, rule: usize) -> BTreeMap<(Family, u128), (u128, usize)> {
+    let mut behind = (Family::Ip, 0);
+    let one = |block: &Block| {
+        let first = if block.family == behind.0 { block.first.max(behind.1) } else { block.first };
+        behind = (block.family, block.last.saturating_add(1));
+        ((block.family, first), (block.last, rule))
+    };
+    blocks.map(one).collect()
 }
 
 #[cfg(test)]
