@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     extension::{self, Cursor, Extension, Linearizer},
@@ -7,10 +7,10 @@ use crate::{
 
 /// `-m comment`: a remark, which every packet matches. Kernel: `net/netfilter/xt_comment.c`.
 ///
-/// Up to 255 bytes, any but NUL.
+/// Up to 255 bytes, any but NUL. Clones share the text: very many rules may have the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    text: String,
+    text: Arc<str>,
 }
 
 /// `XT_MAX_COMMENT_LEN`, with the NUL.
@@ -58,7 +58,7 @@ impl Extension for Comment {
 impl Comment {
     /// A comment; `None` if it is too long or holds a NUL.
     pub fn new(text: &str) -> Option<Self> {
-        (text.len() < LEN && !text.contains('\0')).then(|| Self { text: text.to_owned() })
+        (text.len() < LEN && !text.contains('\0')).then(|| Self { text: text.into() })
     }
 
     /// The remark.
@@ -69,6 +69,7 @@ impl Comment {
 
 impl fmt::Display for Comment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--comment {}", quote(&self.text))
+        f.write_str("--comment ")?;
+        f.write_str(&quote(&self.text))
     }
 }

@@ -139,15 +139,33 @@ impl fmt::Display for Address {
     /// The save form: always with the mask, as bits where it has no holes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::V4 { addr, .. } => write!(f, "{addr}/")?,
-            Self::V6 { addr, .. } => write!(f, "{}/", Ip6Text(*addr))?,
+            Self::V4 { addr, .. } => write_v4(f, *addr)?,
+            Self::V6 { addr, .. } => Ip6Text(*addr).fmt(f)?,
         }
+        f.write_str("/")?;
         match (self.prefix_len(), self) {
             (Some(bits), _) => bits.fmt(f),
             (None, Self::V4 { mask, .. }) => mask.fmt(f),
             (None, Self::V6 { mask, .. }) => Ip6Text(*mask).fmt(f),
         }
     }
+}
+
+/// As the standard library does it, in a fraction of the time: rules are told apart by their text, and
+/// there may be very many.
+fn write_v4(f: &mut fmt::Formatter<'_>, addr: Ipv4Addr) -> fmt::Result {
+    let (mut text, mut end) = ([b'.'; 15], 0);
+    for octet in addr.octets() {
+        // Between two there is a point, which stands there already.
+        end += usize::from(end > 0);
+        for (least, divisor) in [(100, 100), (10, 10), (0, 1)] {
+            if octet >= least {
+                text[end] = b'0' + octet / divisor % 10;
+                end += 1;
+            }
+        }
+    }
+    f.write_str(str::from_utf8(&text[..end]).expect("digits and points"))
 }
 
 /// An IPv6 address as the C library's `inet_ntop` prints it: unlike Rust's, the deprecated
@@ -187,6 +205,15 @@ mod tests {
             (Family::Ip6, "::/0", "::/0"),
         ] {
             assert_eq!(Address::parse(text, family).unwrap().to_string(), saved, "{text}");
+        }
+    }
+
+    #[test]
+    fn ipv4_is_printed_as_the_standard_library_does() {
+        for octet in 0..=255 {
+            for addr in [[octet, 0, 9, 10], [255, octet, 100, octet]].map(Ipv4Addr::from) {
+                assert_eq!(Address::v4(addr.to_bits(), u32::MAX).to_string(), format!("{addr}/32"));
+            }
         }
     }
 

@@ -209,7 +209,8 @@ impl fmt::Display for Base {
         let mut first = true;
         let mut option = |f: &mut fmt::Formatter<'_>, bang: &str, name: &str, value: &dyn fmt::Display| {
             let space = if std::mem::take(&mut first) { "" } else { " " };
-            write!(f, "{space}{bang}{name}{value}")
+            [space, bang, name].into_iter().try_for_each(|text| f.write_str(text))?;
+            value.fmt(f)
         };
         if let Some(test) = &self.source {
             option(f, test.bang(), "-s ", &test.value)?;

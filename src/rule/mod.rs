@@ -56,7 +56,8 @@ impl Rule {
         }
         for one in &self.matches {
             space(f)?;
-            write!(f, "-m {}", one.name())?;
+            f.write_str("-m ")?;
+            f.write_str(one.name())?;
             write_options(f, one)?;
         }
         if let Some(Counters { packets, bytes }) = counters {
@@ -65,7 +66,8 @@ impl Rule {
         }
         if let Some(target) = &self.target {
             space(f)?;
-            write!(f, "{} {}", if matches!(target, Target::Goto(_)) { "-g" } else { "-j" }, target.name())?;
+            f.write_str(if matches!(target, Target::Goto(_)) { "-g " } else { "-j " })?;
+            f.write_str(target.name())?;
             write_options(f, target)?;
         }
         Ok(())

@@ -49,12 +49,13 @@ pub fn quote(word: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(word.len() + 2);
     out.push('"');
-    for c in word.chars() {
-        if matches!(c, '"' | '\\' | '\'') {
-            out.push('\\');
-        }
-        out.push(c);
+    let mut begin = 0;
+    for (at, _) in word.match_indices(['"', '\\', '\'']) {
+        out.push_str(&word[begin..at]);
+        out.push('\\');
+        begin = at;
     }
+    out.push_str(&word[begin..]);
     out.push('"');
     Cow::Owned(out)
 }
