@@ -200,6 +200,11 @@ impl<'p> Builder<'p> {
         self.chains.len() - 1
     }
 
+    /// Makes room for so many more rules.
+    pub(super) fn expect(&mut self, chain: usize, rules: usize) {
+        self.chains[chain].rules.reserve_exact(rules);
+    }
+
     pub(super) fn words(&mut self, chain: usize, origin: Origin, words: &str) {
         let rule = parse(words, self.family);
         self.push(chain, origin, rule);

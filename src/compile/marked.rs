@@ -90,7 +90,7 @@ impl<'p> Tree<'_, 'p> {
         // Classes by their lists: another address does not change their order.
         let senders = self.senders(front..own, &everybody);
         let mut classes: BTreeMap<&[usize], u32> = BTreeMap::new();
-        senders.iter().filter(|senders| senders.list != everybody).for_each(|senders| {
+        senders.iter().filter(|senders| *senders.list != *everybody).for_each(|senders| {
             classes.insert(&senders.list, 0);
         });
         (1..).zip(classes.values_mut()).for_each(|(number, class)| *class = number);
@@ -111,7 +111,7 @@ impl<'p> Tree<'_, 'p> {
             rule: list.and_then(rule),
         };
         let classes_of = resolved.iter().zip(lists_of).map(class).collect();
-        let senders = senders.iter().filter_map(|one| Some((one.block, *classes.get(one.list.as_slice())?))).collect();
+        let senders = senders.iter().filter_map(|one| Some((one.block, *classes.get(&*one.list)?))).collect();
         let marks = Marks { family: self.builder.family, mask, established, senders, classes: classes_of };
         let useful = !marks.senders.is_empty() || !marks.classes[0].ports.is_empty();
         useful.then_some(Found { front, marks, lists, rest })

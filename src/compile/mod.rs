@@ -158,24 +158,20 @@ pub fn docker_user(policy: &Policy, name: &str, strategy: Option<Strategy>) -> C
 /// What tells the rules of one family from others: the first 8 hexadecimal digits of the SHA-256 of
 /// their text, in the order of the chains' names, and of that of our own table.
 pub fn text_hash(chains: &[SavedChain], table: Option<&Table>) -> String {
-    /// Takes text without keeping it.
-    struct Text(Sha256);
-    impl fmt::Write for Text {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0.update(text);
-            Ok(())
-        }
-    }
-    let mut text = Text(Sha256::new());
+    let (mut hash, mut text) = (Sha256::new(), String::new());
     let mut chains: Vec<&SavedChain> = chains.iter().collect();
     chains.sort_by(|a, b| a.name.cmp(&b.name));
     for (chain, saved) in chains.iter().flat_map(|chain| chain.rules.iter().map(|saved| (&chain.name, saved))) {
-        fmt::Write::write_fmt(&mut text, format_args!("{chain} {}\n", saved.rule)).expect("it takes everything");
+        text.clear();
+        text.extend([chain.as_str(), " "]);
+        saved.rule.save(&mut text, None).expect("a string takes everything");
+        text.push('\n');
+        hash.update(&text);
     }
     if let Some(table) = table {
-        fmt::Write::write_fmt(&mut text, format_args!("{table}")).expect("it takes everything");
+        hash.update(table.to_string());
     }
-    text.0.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The chain name that these characters make: all ours are short and plain.

@@ -68,21 +68,19 @@ fn product<T>(heads: Vec<Head>, all: &[T], set: impl Fn(&mut Head, &T)) -> Vec<H
     heads.iter().flat_map(|head| all.iter().map(|one| with(head, one)).collect::<Vec<_>>()).collect()
 }
 
-/// The prefixes that make up a block.
-pub(super) fn prefixes(block: &Block) -> Vec<Address> {
-    let mut all = Vec::new();
-    let (mut first, width) = (block.first, if block.family == Family::Ip { 32 } else { 128 });
-    loop {
+/// The prefixes that make up a block, in order.
+pub(super) fn prefixes(block: &Block) -> impl Iterator<Item = Address> + use<> {
+    let (block, width) = (*block, if block.family == Family::Ip { 32 } else { 128 });
+    let mut next = Some(block.first);
+    std::iter::from_fn(move || {
+        let first = next?;
         // The longest that begins here and does not go beyond the end.
         let from_here = |bits| Block::around(block.family, first, bits);
         let longest = (0..=first.trailing_zeros().min(width)).rev().map(from_here).find(|prefix| prefix.last <= block.last);
         let prefix = longest.unwrap_or_else(|| from_here(0));
-        all.extend(prefix.prefix());
-        match prefix.last.checked_add(1) {
-            Some(next) if prefix.last < block.last => first = next,
-            _ => return all,
-        }
-    }
+        next = prefix.last.checked_add(1).filter(|_| prefix.last < block.last);
+        prefix.prefix()
+    })
 }
 
 /// What a rule does, as words: `-j LOG …` first where it logs.
@@ -127,7 +125,7 @@ mod tests {
             ("::/0", &["::/0"]),
             ("::1-::2", &["::1/128", "::2/128"]),
         ] {
-            let all: Vec<String> = prefixes(&Block::parse(range).unwrap()).iter().map(ToString::to_string).collect();
+            let all: Vec<String> = prefixes(&Block::parse(range).unwrap()).map(|prefix| prefix.to_string()).collect();
             assert_eq!(all, expected, "{range}");
         }
     }

@@ -10,8 +10,8 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt::Write as _,
     ops::Range,
+    rc::Rc,
 };
 
 use super::{
@@ -51,7 +51,7 @@ pub(super) struct Tree<'b, 'p> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Senders {
     pub(super) block: Block,
-    pub(super) list: Vec<usize>,
+    pub(super) list: Rc<[usize]>,
 }
 
 /// A prefix in the tree: its first address, its length, and the rule that it leads to.
@@ -78,7 +78,7 @@ impl<'b, 'p> Tree<'b, 'p> {
         self.items = &self.items[front..];
         self.everybody = self.order((0..self.items.len()).filter(|&index| !self.is_sourced(index)).collect());
         self.others = self.others();
-        let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut known: HashMap<Rc<[usize]>, usize> = HashMap::new();
         let senders = self.senders(0..self.items.len(), &self.everybody);
         let mut leaves = Vec::with_capacity(senders.len());
         for Senders { block, list } in senders {
@@ -91,7 +91,7 @@ impl<'b, 'p> Tree<'b, 'p> {
                     self.lists.len() - 1
                 }
             };
-            leaves.extend(prefixes(&block).into_iter().map(|prefix| Leaf::new(prefix, list)));
+            leaves.extend(prefixes(&block).map(|prefix| Leaf::new(prefix, list)));
         }
         self.node(chain, &leaves, 0, 0);
     }
@@ -140,8 +140,12 @@ impl<'b, 'p> Tree<'b, 'p> {
             let last = next.map_or(Block::all(family).last, |next| next - 1);
             let list = self.order(active.iter().chain(everybody).copied().collect());
             match all.last_mut() {
-                Some(before) if before.list == list && before.block.last + 1 == first => before.block.last = last,
-                _ => all.push(Senders { block: Block { family, first, last }, list }),
+                Some(before) if *before.list == *list && before.block.last + 1 == first => before.block.last = last,
+                // Mostly it is that of the one before.
+                before => {
+                    let same = before.filter(|before| *before.list == *list).map(|before| before.list.clone());
+                    all.push(Senders { block: Block { family, first, last }, list: same.unwrap_or_else(|| list.into()) });
+                }
             }
         }
         all
@@ -207,6 +211,7 @@ impl<'b, 'p> Tree<'b, 'p> {
         let family = self.builder.family;
         let width = if family == Family::Ip { 8 } else { 32 };
         let common = leaves.first().zip(leaves.last()).map_or(0, |(first, last)| common_digits(first, last, width)).max(digits);
+        self.builder.expect(chain, leaves.len().min(16) + 1);
         let row = leaves.len() <= ROW || depth >= DEEPEST;
         let mut rest = leaves;
         while let Some(first) = rest.first() {
@@ -266,10 +271,7 @@ impl Leaf {
     }
 
     fn text(&self, digits: usize, width: usize) -> String {
-        (0..digits).fold(String::new(), |mut text, at| {
-            write!(text, "{:x}", self.digit(at, width)).expect("a string takes everything");
-            text
-        })
+        (0..digits).filter_map(|at| char::from_digit(self.digit(at, width) as u32, 16)).collect()
     }
 
     /// A rule for all that have these digits.
