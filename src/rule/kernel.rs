@@ -159,6 +159,8 @@ pub struct Reader {
     again: Vec<u8>,
     /// In which dialect, by its place in [`Dialect::ALL`], the rule before was found to be written.
     likely: usize,
+    /// The comment that was met last.
+    comment: Option<Comment>,
 }
 
 impl Reader {
@@ -176,13 +178,26 @@ impl Reader {
         self.items = recycle(items);
         match (rule, userdata.map_or(Ok(None), udata_comment)) {
             (Some(rule), Ok(None)) => (Reading::Rule(rule), counters),
-            (Some(mut rule), Ok(Some(comment))) => {
+            (Some(mut rule), Ok(Some(comment))) => match self.comment(comment) {
                 // iptables shows a comment that nft left in the user data as the last match.
-                rule.matches.push(Match::Comment(comment));
-                (Reading::Rule(rule), counters)
-            }
+                Some(comment) => {
+                    // Very many rules have no other match.
+                    rule.matches.reserve_exact(1);
+                    rule.matches.push(Match::Comment(comment));
+                    (Reading::Rule(rule), counters)
+                }
+                None => (Reading::Foreign, counters),
+            },
             _ => (Reading::Foreign, counters),
         }
+    }
+
+    /// Mostly it is that of the rule before.
+    fn comment(&mut self, text: &str) -> Option<Comment> {
+        if self.comment.as_ref().is_none_or(|before| before.text() != text) {
+            self.comment = Some(Comment::new(text)?);
+        }
+        self.comment.clone()
     }
 
     fn proves(&mut self, rule: &Rule, list: &[u8], items: &[Item<'_>], counters: Option<Counters>, context: Context<'_>) -> bool {
@@ -267,13 +282,13 @@ fn delinearize(items: &[Item<'_>], context: Context<'_>) -> Option<Rule> {
 ///
 /// Source: libnftnl `udata.h`: a list of `{ u8 type, u8 length, value }`; type 0 is a comment with
 /// its NUL.
-fn udata_comment(mut udata: &[u8]) -> Result<Option<Comment>, ()> {
+fn udata_comment(mut udata: &[u8]) -> Result<Option<&str>, ()> {
     let mut comment = None;
     while let [kind, len, rest @ ..] = udata {
         let value = rest.get(..usize::from(*len)).ok_or(())?;
         udata = &rest[usize::from(*len)..];
         if *kind == 0 {
-            comment = Some(attr::string(value).and_then(Comment::new).ok_or(())?);
+            comment = Some(attr::string(value).ok_or(())?);
         }
     }
     if udata.is_empty() { Ok(comment) } else { Err(()) }

@@ -167,12 +167,14 @@ impl Ruleset {
         const ATTEMPTS: u32 = 64;
         let landmarks = which.landmarks();
         let wanted = |list: &[u8]| landmarks.as_ref().is_none_or(|all| all.iter().any(|one| one.may_be_in(list)));
+        // One for all chains: what it has found likely holds for the next as well.
+        let mut reader = Reader::default();
         let mut generation = netlink.generation()?;
         for _ in 0..ATTEMPTS {
             let mut ruleset = Self { family, generation, chains: read_chains(netlink, family)?, sets: Sets::default() };
             for index in 0..ruleset.chains.len() {
                 if which.includes(&ruleset.chains[index].name) {
-                    ruleset.read_rules(netlink, index, raw, &wanted)?;
+                    ruleset.read_rules(netlink, &mut reader, index, raw, &wanted)?;
                 }
             }
             // With the chains alone there is one dump, which is whole in itself.
@@ -191,21 +193,22 @@ impl Ruleset {
     fn read_rules(
         &mut self,
         netlink: &mut Netlink,
+        reader: &mut Reader,
         index: usize,
         keep_raw: bool,
         wanted: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), NetlinkError> {
         let context = Context { family: self.family, dialect: Dialect::D, sets: &self.sets };
         // If the chain was removed since the chains were read, the generation will say so.
-        let mut rules = dump_rules(netlink, &self.chains[index].name, context, keep_raw, wanted)?;
-        self.name_sets(netlink, &mut rules, keep_raw)?;
+        let mut rules = dump_rules(netlink, reader, &self.chains[index].name, context, keep_raw, wanted)?;
+        self.name_sets(netlink, reader, &mut rules, keep_raw)?;
         self.chains[index].rules = Some(rules);
         Ok(())
     }
 
     /// Rules hold the numbers of ipsets. Asks for the names of those that were met, and reads the
     /// rules that have them again.
-    fn name_sets(&mut self, netlink: &mut Netlink, rules: &mut [Entry], keep_raw: bool) -> Result<(), NetlinkError> {
+    fn name_sets(&mut self, netlink: &mut Netlink, reader: &mut Reader, rules: &mut [Entry], keep_raw: bool) -> Result<(), NetlinkError> {
         let mut again = Vec::new();
         for (at, entry) in rules.iter().enumerate() {
             let (Reading::Foreign, Some(raw)) = (&entry.reading, &entry.raw) else { continue };
@@ -218,7 +221,6 @@ impl Ruleset {
                 again.push(at);
             }
         }
-        let mut reader = Reader::default();
         let context = Context { family: self.family, dialect: Dialect::D, sets: &self.sets };
         for at in again {
             let entry = &mut rules[at];
@@ -278,20 +280,21 @@ impl Chain {
 /// # Errors
 /// [`NetlinkError`]
 pub fn rules(netlink: &mut Netlink, family: Family, chain: &ChainName) -> Result<Vec<Entry>, NetlinkError> {
-    dump_rules(netlink, chain, Context { family, dialect: Dialect::D, sets: Sets::NONE }, false, &|_| true)
+    let context = Context { family, dialect: Dialect::D, sets: Sets::NONE };
+    dump_rules(netlink, &mut Reader::default(), chain, context, false, &|_| true)
 }
 
 /// A chain that is gone has no rules.
 fn dump_rules(
     netlink: &mut Netlink,
+    reader: &mut Reader,
     chain: &ChainName,
     context: Context<'_>,
     keep_raw: bool,
     wanted: &dyn Fn(&[u8]) -> bool,
 ) -> Result<Vec<Entry>, NetlinkError> {
-    let mut reader = Reader::default();
     let rules = netlink.dump(&Request::rules(context.family, chain), |rules: &mut Vec<Entry>, message| {
-        rules.extend(Entry::read(message, &mut reader, context, keep_raw, wanted));
+        rules.extend(Entry::read(message, reader, context, keep_raw, wanted));
     });
     match rules {
         Err(NetlinkError::Refused { errno: libc::ENOENT, .. }) => Ok(Vec::new()),
