@@ -52,7 +52,7 @@ pub(super) fn outside() -> ChainName {
 
 /// Names for the chains of rules, each once.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashSet<String>);
+pub(super) struct Names(HashSet<ChainName>);
 
 /// What iptables takes, less `DOCKTRIAL-`.
 const LONGEST: usize = ChainName::IPTABLES_MAX - TRIAL.len() - 1;
@@ -72,26 +72,36 @@ impl Names {
         slug.truncate(LONGEST);
         let slug = if slug.is_empty() { "rule".to_owned() } else { slug.trim_end_matches('-').to_owned() };
         let mut free = slug.clone();
-        for number in 2.. {
-            if self.0.insert(free.clone()) {
-                break;
+        let mut number = 2;
+        loop {
+            if let Some(name) = self.take(&free) {
+                return name;
             }
             let end = number.to_string();
             free = format!("{}-{end}", &slug[..slug.len().min(LONGEST - 1 - end.len())]);
+            number += 1;
         }
-        chain(&format!("{ROOT}-{free}"))
     }
 
     /// A chain for the senders whose address begins so: `DOCKGATE-o.c0a8`, its hexadecimal digits.
     pub(super) fn of_prefix(&mut self, mark: char, digits: &str) -> ChainName {
-        let mut name = format!("{mark}.{digits}");
+        let mut free = format!("{mark}.{digits}");
         let mut number = 0;
-        while name.len() > LONGEST || !self.0.insert(name.clone()) {
+        loop {
+            if let Some(name) = self.take(&free) {
+                return name;
+            }
             // The end tells chains of one network from each other.
             let hash = Sha256::digest(format!("{digits} {number}"));
-            name = format!("{mark}.{}..{}", &digits[..4], hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect::<String>());
+            let end = hash.iter().take(5).fold(0, |all, byte| all << 8 | u64::from(*byte));
+            free = format!("{mark}.{}..{end:010x}", &digits[..4]);
             number += 1;
         }
-        chain(&format!("{ROOT}-{name}"))
+    }
+
+    /// The name that ends so, unless it is too long or taken.
+    fn take(&mut self, end: &str) -> Option<ChainName> {
+        let name = (end.len() <= LONGEST).then(|| chain(&format!("{ROOT}-{end}")))?;
+        self.0.insert(name.clone()).then_some(name)
     }
 }

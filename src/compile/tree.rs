@@ -117,17 +117,20 @@ impl<'b, 'p> Tree<'b, 'p> {
     pub(super) fn senders(&self, items: Range<usize>, everybody: &[usize]) -> Vec<Senders> {
         let family = self.builder.family;
         // Where an item's addresses begin and where they end.
-        let mut cuts: Vec<(u128, usize, bool)> = Vec::new();
+        let blocks = |index: usize| self.items[index].rule.from.as_ref().map_or(&[][..], |from| from.addresses.of(family));
+        let mut cuts: Vec<(u128, usize, bool)> = Vec::with_capacity(items.clone().map(|index| 2 * blocks(index).len()).sum());
         for index in items {
-            let item = &self.items[index];
-            for block in merged(item.rule.from.as_ref().map_or(&[][..], |from| from.addresses.of(family))) {
+            for block in merged(blocks(index)) {
                 cuts.push((block.first, index, true));
                 cuts.extend(block.last.checked_add(1).map(|behind| (behind, index, false)));
             }
         }
-        cuts.sort_unstable();
+        // Those of one item are in order.
+        cuts.sort();
         let mut all: Vec<Senders> = Vec::with_capacity(cuts.len());
         let mut active: BTreeSet<usize> = BTreeSet::new();
+        // Mostly the list is that of the senders before.
+        let (mut of, mut list): (Vec<usize>, Rc<[usize]>) = Default::default();
         for (at, &(first, index, begins)) in cuts.iter().enumerate() {
             match begins {
                 true => active.insert(index),
@@ -138,14 +141,13 @@ impl<'b, 'p> Tree<'b, 'p> {
                 continue;
             }
             let last = next.map_or(Block::all(family).last, |next| next - 1);
-            let list = self.order(active.iter().chain(everybody).copied().collect());
+            if !active.iter().eq(&of) {
+                of = active.iter().copied().collect();
+                list = self.order(of.iter().chain(everybody).copied().collect()).into();
+            }
             match all.last_mut() {
-                Some(before) if *before.list == *list && before.block.last + 1 == first => before.block.last = last,
-                // Mostly it is that of the one before.
-                before => {
-                    let same = before.filter(|before| *before.list == *list).map(|before| before.list.clone());
-                    all.push(Senders { block: Block { family, first, last }, list: same.unwrap_or_else(|| list.into()) });
-                }
+                Some(before) if before.list == list && before.block.last + 1 == first => before.block.last = last,
+                _ => all.push(Senders { block: Block { family, first, last }, list: list.clone() }),
             }
         }
         all

@@ -50,7 +50,7 @@ pub fn quote(word: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(word.len() + 2);
     out.push('"');
     let mut begin = 0;
-    for (at, _) in word.match_indices(['"', '\\', '\'']) {
+    for (at, _) in word.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'"' | b'\\' | b'\'')) {
         out.push_str(&word[begin..at]);
         out.push('\\');
         begin = at;
