@@ -3,7 +3,11 @@
 //!
 //! `cargo bench --bench policy -- compile/100000`
 
-use std::{fmt::Write as _, hint::black_box, net::Ipv4Addr};
+use std::{
+    fmt::Write as _,
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dockgate::{
@@ -22,17 +26,22 @@ use dockgate::{
 const SIZES: [usize; 4] = [100, 1000, 10_000, 100_000];
 
 /// Addresses all over, each once: the multiplier is odd.
-fn text(size: usize) -> String {
+fn text(size: usize, family: Family) -> String {
     let mut text =
         String::from("external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = ['80/tcp', '443/tcp']\nfrom = 'list'\n[groups]\nlist = [\n");
     for index in 0..size as u32 {
-        writeln!(text, "  '{}',", Ipv4Addr::from_bits(index.wrapping_mul(2_654_435_761))).expect("a string takes everything");
+        let bits = index.wrapping_mul(2_654_435_761);
+        let address: IpAddr = match family {
+            Family::Ip => Ipv4Addr::from_bits(bits).into(),
+            Family::Ip6 => Ipv6Addr::from_bits(u128::from(bits) << 88 | u128::from(!bits)).into(),
+        };
+        writeln!(text, "  '{address}',").expect("a string takes everything");
     }
     text + "]\n"
 }
 
-fn read(size: usize) -> Policy {
-    let read = Policy::parse(vec![File::new("bench.toml", text(size))]);
+fn read(size: usize, family: Family) -> Policy {
+    let read = Policy::parse(vec![File::new("bench.toml", text(size, family))]);
     assert!(read.problems.is_empty());
     read.policy
 }
@@ -71,25 +80,27 @@ fn applied(compiled: &Compiled) -> Ruleset {
 fn policy(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     for size in SIZES {
-        let text = text(size);
+        let text = text(size, Family::Ip);
         group.throughput(Throughput::Elements(size as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &text, |bencher, text| {
             bencher.iter(|| black_box(Policy::parse(vec![File::new("bench.toml", text.clone())])));
         });
     }
     group.finish();
-    let mut group = criterion.benchmark_group("compile");
-    for size in SIZES {
-        let policy = read(size);
-        group.throughput(Throughput::Elements(size as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(size), &policy, |bencher, policy| {
-            bencher.iter(|| black_box(compile::docker_user(policy, "bench", None)));
-        });
+    for (name, family) in [("compile", Family::Ip), ("compile-ip6", Family::Ip6)] {
+        let mut group = criterion.benchmark_group(name);
+        for size in SIZES {
+            let policy = read(size, family);
+            group.throughput(Throughput::Elements(size as u64));
+            group.bench_with_input(BenchmarkId::from_parameter(size), &policy, |bencher, policy| {
+                bencher.iter(|| black_box(compile::docker_user(policy, "bench", None)));
+            });
+        }
+        group.finish();
     }
-    group.finish();
     let mut group = criterion.benchmark_group("nothing-to-do");
     for size in SIZES {
-        let compiled = compile::docker_user(&read(size), "bench", None);
+        let compiled = compile::docker_user(&read(size, Family::Ip), "bench", None);
         let (ruleset, ours) = (applied(&compiled), desired(&compiled, Family::Ip));
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
