@@ -3,8 +3,8 @@
 
 use dockgate::{
     compile,
-    lab::{Error, Packet, Router},
-    measure::{self, Path, Samples, pair},
+    lab::{Packet, Router},
+    measure::{Path, Samples, pair},
     model::{Dialect, Family},
     netlink::Netlink,
     policy::{File, Policy},
@@ -20,13 +20,12 @@ const POLICY: &str = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = '44
 
 /// Two hosts, unless there are no TUN devices here.
 fn paths(test: &str) -> Option<(Path, Path)> {
-    match Path::build("floor", "eth0") {
-        Err(measure::Error::Lab(error @ Error::NoTun { .. })) => {
-            skip(test, "tun", &error.to_string());
-            None
-        }
-        floor => Some((floor.unwrap(), Path::build("tested", "eth0").unwrap())),
+    let floor = Path::build("floor", "eth0").unwrap();
+    if let Some(error) = floor.router().no_tun() {
+        skip(test, "tun", &error.to_string());
+        return None;
     }
+    Some((floor, Path::build("tested", "eth0").unwrap()))
 }
 
 #[test]

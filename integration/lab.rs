@@ -262,15 +262,14 @@ fn who_enters_is_root_there_with_loopback_up() {
     });
 }
 
-/// A router, unless there are no TUN devices here.
+/// A router by TUN devices, unless there are none here.
 fn router(test: &str) -> Option<Router> {
-    match Router::build("router", "eth0") {
-        Err(error @ Error::NoTun { .. }) => {
-            skip(test, "tun", &format!("{error}\nhint: {}", error.hint().unwrap()));
-            None
-        }
-        built => Some(built.unwrap()),
+    let router = Router::build("router", "eth0").unwrap();
+    if let Some(error) = router.no_tun() {
+        skip(test, "tun", &format!("{error}\nhint: {}", error.hint().unwrap()));
+        return None;
     }
+    Some(router)
 }
 
 /// From somewhere to the receiver behind a router.
@@ -284,35 +283,40 @@ fn way(from: &str, port: u16) -> (SocketAddr, SocketAddr) {
 fn a_packet_is_forwarded_within_the_call_that_sends_it() {
     let test = "lab::a_packet_is_forwarded_within_the_call_that_sends_it";
     in_netns(test, || {
-        let Some(router) = router(test) else { return };
         if !need(test, "iptables") {
             return;
         }
-        let rules = |family: Family, line: &str| router.netns().run(|| call(family.command(), line, "").ok()).unwrap();
-        for (family, friend, stranger) in [(Family::Ip, "10.1.2.3", "10.9.9.9"), (Family::Ip6, "fd00:a::1", "fd00:b::1")] {
-            for make in [Packet::udp, Packet::syn] {
-                let packet = |from| {
-                    let (from, to) = way(from, 80);
-                    make(from, to)
-                };
-                rules(family, "-F FORWARD");
-                rules(family, &format!("-A FORWARD -i eth0 -o docker0 -s {stranger} -j DROP"));
-                rules(family, "-A FORWARD -i eth0 -o docker0 -p udp -m udp --dport 80");
-                for _ in 0..3 {
-                    assert!(router.passes(&packet(friend)).unwrap());
-                    assert!(!router.passes(&packet(stranger)).unwrap());
-                }
-                for _ in 0..1000 {
-                    // More than wait on the other side.
-                    router.send(&packet(friend)).unwrap();
-                }
-                let listed = rules(family, "-vnxL FORWARD");
-                let counted: Vec<&str> = listed.lines().skip(2).map(|line| line.split_whitespace().next().unwrap()).collect();
-                let udp = if packet(friend).as_bytes().ends_with(b"dockgate") { "1003" } else { "0" };
-                assert_eq!(counted, ["3", udp], "{listed}");
-            }
-        }
+        router(test).iter().for_each(forwards);
+        // Where there is no TUN.
+        forwards(&Router::over_veth("router", "eth0").unwrap());
     });
+}
+
+fn forwards(router: &Router) {
+    let rules = |family: Family, line: &str| router.netns().run(|| call(family.command(), line, "").ok()).unwrap();
+    for (family, friend, stranger) in [(Family::Ip, "10.1.2.3", "10.9.9.9"), (Family::Ip6, "fd00:a::1", "fd00:b::1")] {
+        for make in [Packet::udp, Packet::syn] {
+            let packet = |from| {
+                let (from, to) = way(from, 80);
+                make(from, to)
+            };
+            rules(family, "-F FORWARD");
+            rules(family, &format!("-A FORWARD -i eth0 -o docker0 -s {stranger} -j DROP"));
+            rules(family, "-A FORWARD -i eth0 -o docker0 -p udp -m udp --dport 80");
+            for _ in 0..3 {
+                assert!(router.passes(&packet(friend)).unwrap());
+                assert!(!router.passes(&packet(stranger)).unwrap());
+            }
+            for _ in 0..1000 {
+                // More than wait on the other side.
+                router.send(&packet(friend)).unwrap();
+            }
+            let listed = rules(family, "-vnxL FORWARD");
+            let counted: Vec<&str> = listed.lines().skip(2).map(|line| line.split_whitespace().next().unwrap()).collect();
+            let udp = if packet(friend).as_bytes().ends_with(b"dockgate") { "1003" } else { "0" };
+            assert_eq!(counted, ["3", udp], "{listed}");
+        }
+    }
 }
 
 #[test]

@@ -68,6 +68,10 @@ fn measure(family: Family, loaded: Option<&policy::Loaded>, part: Duration) -> R
     let inward =
         loaded.and_then(|loaded| loaded.read.policy.external.first()).map_or("eth0".to_owned(), |name| name.to_string().replace('+', "0"));
     let accepts = Path::build("without rules", &inward)?;
+    if let Some(error) = accepts.router().no_tun() {
+        report::note(&format!("{error}: measured over veth pairs, which take longer, with rules as without"));
+        error.hint().iter().for_each(|hint| report::note(hint));
+    }
     for rules in LENGTHS {
         progress(&format!("{rules} rules in a row"));
         let mut tested = Path::build("with rules", &inward)?;

@@ -109,6 +109,19 @@ impl Links {
         .map_err(|failure| self.refused(format_args!("make `{name}` a port of `{bridge}`"), failure))
     }
 
+    /// Gives a link that is down an Ethernet address, and has it ask for nobody's: whoever is behind it takes
+    /// all packets.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: `ENODEV` if it is not there.
+    pub fn without_neighbours(&mut self, name: &str, address: [u8; 6]) -> Result<(), Error> {
+        self.change(RTM_NEWLINK, 0, &ifinfomsg(0, IFF_NOARP, IFF_NOARP), |w| {
+            w.string(IFLA_IFNAME, name);
+            w.bytes(IFLA_ADDRESS, &address);
+        })
+        .map_err(|failure| self.refused(format_args!("give `{name}` an address"), failure))
+    }
+
     /// Brings a link up.
     ///
     /// # Errors

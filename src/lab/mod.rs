@@ -29,6 +29,7 @@ mod responder;
 mod router;
 mod topology;
 mod tun;
+mod wire;
 
 pub use entry::{Userns, enter, spawn};
 pub use error::Error;
