@@ -9,11 +9,14 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    ExitCode, Global, How, policy,
+    ExitCode, Global, How,
+    difference::number,
+    policy,
     report::{self, Failure},
 };
 use crate::{
     lab::{self, Packet, Userns},
+    marks::Table,
     measure::{Cost, Error, Path, Samples, Work, block_list, elsewhere, pair, work},
     model::{Dialect, Family},
 };
@@ -40,6 +43,7 @@ struct Found {
 struct OfPolicy {
     name: String,
     rules: usize,
+    senders: usize,
     known: Option<Cost>,
     passed: Option<Cost>,
     stopped: Option<Cost>,
@@ -104,6 +108,7 @@ fn of_policy(family: Family, loaded: &policy::Loaded, accepts: &Path, inward: &s
     Ok(OfPolicy {
         name: loaded.compiled.identity.name.clone(),
         rules: loaded.compiled.chains(family).iter().map(|chain| chain.rules.len()).sum(),
+        senders: loaded.compiled.table(family).map_or(0, Table::senders),
         known: cost(accepts, &known)?,
         passed: cost(accepts, &passed)?,
         stopped: cost(&drops, &stopped)?,
@@ -128,7 +133,8 @@ fn text(found: &Found) -> String {
         text += &format!("{rules:>14}   {:>19}   {append:>13}   {check:>16}\n", signed(cost.added));
     }
     let Some(policy) = &found.policy else { return text };
-    text += &format!("\nThe policy `{}`, {} rules:\n", policy.name, policy.rules);
+    let senders = if policy.senders > 0 { format!(" and {}", number(policy.senders, "sender")) } else { String::new() };
+    text += &format!("\nThe policy `{}`, {}{senders}:\n", policy.name, number(policy.rules, "rule"));
     for (what, cost) in kinds(policy) {
         if let Some(cost) = cost {
             text += &format!("  {what:<38} {:>9}   half of all: {} to {}\n", signed(cost.added), signed(cost.low), signed(cost.high));
@@ -184,7 +190,7 @@ fn json(found: &Found) -> Value {
         "empty_ns": rounded(found.empty),
         "linear": rows.collect::<Vec<_>>(),
         "policy": found.policy.as_ref().map(|policy| json!({
-            "name": policy.name, "rules": policy.rules,
+            "name": policy.name, "rules": policy.rules, "senders": policy.senders,
             "known": policy.known.as_ref().map(cost),
             "passed": policy.passed.as_ref().map(cost),
             "stopped": policy.stopped.as_ref().map(cost),
@@ -199,7 +205,8 @@ mod tests {
     #[test]
     fn it_says_what_it_means() {
         let cost = |added| Some(Cost { floor: 1400.0, added, low: added - 5.0, high: added + 5.0, pairs: 9, packets: 100 });
-        let policy = OfPolicy { name: "web".to_owned(), rules: 7, known: cost(140.2), passed: cost(-3.0), stopped: cost(1234.0) };
+        let policy =
+            OfPolicy { name: "web".to_owned(), rules: 7, senders: 0, known: cost(140.2), passed: cost(-3.0), stopped: cost(1234.0) };
         let found = Found {
             empty: 1400.0,
             linear: vec![(10, cost(45.0).unwrap())],

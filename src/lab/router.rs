@@ -28,7 +28,7 @@ pub struct Router {
 #[derive(Debug)]
 enum End {
     Tun(Tun),
-    Wire(Wire),
+    Wire(Box<Wire>),
 }
 
 const OUTWARD: &str = "docker0";
@@ -70,7 +70,7 @@ impl Router {
             ends.links()?.up(end)?;
             links.up(name)?;
             links.wait_until_up(name, SOON)?;
-            Ok(End::Wire(Wire::new(&ends, end, address)?))
+            Ok(End::Wire(Box::new(Wire::new(&ends, end, address)?)))
         };
         let (from, to) = (wire(inward, "from", 1)?, wire(OUTWARD, "to", 2)?);
         Self { netns, inward: from, outward: to, no_tun: None }.linked(inward, ipv6)
