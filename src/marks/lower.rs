@@ -37,7 +37,7 @@ impl Marks {
             let class = &self.classes[number as usize];
             let found = Rule::default().source(self.family).within(*kind);
             forward.push(
-                match class.ports.is_empty() {
+                match class.is_one_mark() {
                     true => self.give(class.id, found).accept(),
                     false => found.goto(&class_chain(number)),
                 }
@@ -84,7 +84,7 @@ impl Marks {
         ids.dedup();
         let mark = |id: u32| (chain_of(id), vec![self.give(id, Rule::default()).finish()]);
         let class = |(number, class): (u32, &Class)| (class_chain(number), self.end(number, class));
-        let classes = (1..).zip(&self.classes[1..]).filter(|(_, class)| !class.ports.is_empty());
+        let classes = (1..).zip(&self.classes[1..]).filter(|(_, class)| !class.is_one_mark());
         let all = ids.into_iter().map(mark).chain(classes.map(class));
         all.map(|(name, rules)| Chain { name: chain(&name), base: false, rules }).collect()
     }
@@ -107,6 +107,11 @@ impl Marks {
 }
 
 impl Class {
+    /// Is nothing asked of its packets any more?
+    fn is_one_mark(&self) -> bool {
+        self.ports.is_empty() && self.id > 0
+    }
+
     /// Those that have ports here, in order.
     fn protocols(&self) -> Vec<Protocol> {
         let mut all: Vec<Protocol> = self.ports.iter().map(|(protocol, ..)| *protocol).collect();
