@@ -190,6 +190,17 @@ fn what_others_do_to_it_is_seen_and_mended() {
             assert_eq!(standing(&mut host), wanted(&compiled), "{line}");
             assert!(host.status().unwrap().iter().all(|status| !status.has_drifted()), "{line}");
         }
+        // The same key for something else: it goes and comes in one transaction.
+        let listed = call("nft", "list map ip dockgate tcp-2", "").ok();
+        let other = listed.split("80 : goto ").nth(1).and_then(|rest| rest.split([',', ' ']).next()).unwrap().to_owned();
+        call("nft", "delete element ip dockgate tcp-2 { 443 }", "").ok();
+        call("nft", &format!("add element ip dockgate tcp-2 {{ 443 : goto {other} }}"), "").ok();
+        let plan = host.apply(&compiled).unwrap().plan;
+        assert!(
+            matches!(plan.steps.as_slice(), [Step::Elements(Family::Ip, change)] if change.removed.len() == 1 && change.added.len() == 1),
+            "{plan}"
+        );
+        assert_eq!(standing(&mut host), wanted(&compiled));
         host.remove().unwrap();
         assert_eq!(standing(&mut host), [None, None]);
         host.rollback(1).unwrap();
