@@ -41,7 +41,7 @@ fn main() -> Result<()> {
             return Ok(());
         }
     };
-    let tools: Vec<&str> = ["iptables", "nft"].into_iter().filter(|tool| process::has(tool, "look-up by it")).collect();
+    let tools: Vec<&str> = [DOCKGATE, "iptables", "nft"].into_iter().filter(|tool| process::has(tool, "look-up by it")).collect();
     let sizes: &[usize] = if session.quick { &[10, 100] } else { &[10, 100, 1000, 10_000] };
     for &size in sizes {
         world.fill(&workload::rules(0..size))?;
@@ -93,16 +93,11 @@ fn program<'a>(name: &str, words: Vec<String>) -> One<'a> {
 
 /// dockgate, and iptables if it is there, with the same words.
 fn same_words<'a>(tools: &[&str], words: &str) -> Vec<One<'a>> {
-    let split = |program: &str| format!("{program} {words}").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let mut contenders = Vec::new();
-    if let Some(dockgate) = DOCKGATE {
-        let words = [vec![dockgate.to_owned()], split("iptables")].concat();
-        contenders.push(program("`dockgate iptables`", words));
-    }
-    if tools.contains(&"iptables") {
-        contenders.push(program("`iptables`", split("iptables")));
-    }
-    contenders
+    let of = |tool: &str, called: &str| {
+        let line = format!("{called} {words}").split_whitespace().map(str::to_owned).collect();
+        tools.contains(&tool).then(|| program(&format!("`{called}`"), line))
+    };
+    [of(DOCKGATE, "dockgate iptables"), of("iptables", "iptables")].into_iter().flatten().collect()
 }
 
 /// Is the last rule there?
@@ -174,8 +169,8 @@ fn list<'a>(tools: &[&str]) -> Vec<One<'a>> {
 fn dump<'a>(tools: &[&str]) -> Vec<One<'a>> {
     let library = Contender::new(LIBRARY, |world: &mut World| timed(|| Ok(Ruleset::read(&mut world.netlink, Family::Ip, Which::All)?)));
     let mut contenders = vec![floor(), library];
-    if let Some(dockgate) = DOCKGATE {
-        contenders.push(program("`dockgate save`", vec![dockgate.to_owned(), "save".to_owned()]));
+    if tools.contains(&DOCKGATE) {
+        contenders.push(program("`dockgate save`", ["dockgate", "save"].map(str::to_owned).to_vec()));
     }
     if tools.contains(&"iptables") {
         contenders.push(program("`iptables-save`", vec!["iptables-save".to_owned()]));

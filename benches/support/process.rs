@@ -3,18 +3,20 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
 use dockgate::lab::Netns;
 
-use super::world::Result;
+use super::world;
 
-/// dockgate itself, as cargo has built it beside the benchmark.
-pub const DOCKGATE: Option<&str> = option_env!("CARGO_BIN_EXE_dockgate");
+/// dockgate itself: a copy of what cargo has built beside the benchmark.
+pub const DOCKGATE: &str = "dockgate";
 
 /// A folder of this process's own.
 pub fn folder() -> PathBuf {
@@ -27,12 +29,36 @@ pub fn state() -> PathBuf {
     folder().join("state")
 }
 
+/// Copies a program as `install` and `cp` do. What a linker has written stands in the page cache page
+/// by page, a copy in pieces of 64 KiB (`/proc/kpageflags` says so, with ext4 of Linux 6.18), which are
+/// mapped faster.
+///
+/// # Errors
+/// Those of the file system.
+pub fn install(from: &Path, to: PathBuf) -> io::Result<PathBuf> {
+    fs::create_dir_all(to.parent().unwrap_or(&to))?;
+    fs::copy(from, &to)?;
+    Ok(to)
+}
+
+/// A program by its name; ours is installed when it is asked for first.
+fn program(name: &OsStr) -> io::Result<Command> {
+    static INSTALLED: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+        let built = option_env!("CARGO_BIN_EXE_dockgate").ok_or("cargo has built no dockgate")?;
+        install(built.as_ref(), folder().join(DOCKGATE)).map_err(|error| format!("dockgate can't be copied: {error}"))
+    });
+    if name != DOCKGATE {
+        return Ok(Command::new(name));
+    }
+    INSTALLED.as_ref().map(Command::new).map_err(|error| io::Error::other(error.as_str()))
+}
+
 /// Runs a program there with that input; it must end well. How long it took from its start to its
 /// end.
 ///
 /// # Errors
 /// With what it said.
-pub fn run<S: AsRef<OsStr> + Sync>(netns: &Netns, command: &[S], input: &str) -> Result<Duration> {
+pub fn run<S: AsRef<OsStr> + Sync>(netns: &Netns, command: &[S], input: &str) -> world::Result<Duration> {
     Ok(netns.run(|| output(command, input))??.0)
 }
 
@@ -43,7 +69,7 @@ pub fn run<S: AsRef<OsStr> + Sync>(netns: &Netns, command: &[S], input: &str) ->
 pub fn output<S: AsRef<OsStr>>(command: &[S], input: &str) -> io::Result<(Duration, String)> {
     let text = || command.iter().map(|word| word.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
     let named = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", text()));
-    let mut child = Command::new(&command[0]);
+    let mut child = program(command[0].as_ref())?;
     child.args(&command[1..]).env("DOCKGATE_STATE", state()).stdout(Stdio::piped()).stderr(Stdio::piped());
     child.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
     let begin = Instant::now();
@@ -61,11 +87,11 @@ pub fn output<S: AsRef<OsStr>>(command: &[S], input: &str) -> io::Result<(Durati
 }
 
 /// Is the program there? If not, what needs it is said to be skipped.
-pub fn has(program: &str, what: &str) -> bool {
-    let found =
-        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+pub fn has(name: &str, what: &str) -> bool {
+    let version = |mut program: Command| program.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = program(name.as_ref()).and_then(version).is_ok_and(|status| status.success());
     if !found {
-        println!("SKIPPED {what}: `{program}` is not there");
+        println!("SKIPPED {what}: `{name}` is not there");
     }
     found
 }

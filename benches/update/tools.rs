@@ -96,15 +96,15 @@ use Case::{Hundred, One, Rule as More, Whole};
 #[rustfmt::skip]
 pub const TOOLS: &[Tool] = &[
     Tool { name: "dockgate (library)", needs: None, cases: &[More, One, Hundred, Whole], hold: linear, change: library },
-    Tool { name: "`dockgate iptables`", needs: DOCKGATE, cases: &[More, One], hold: linear, change: dockgate },
-    Tool { name: "`dockgate restore`", needs: DOCKGATE, cases: &[Whole], hold: linear, change: dockgate },
+    Tool { name: "`dockgate iptables`", needs: Some(DOCKGATE), cases: &[More, One], hold: linear, change: dockgate },
+    Tool { name: "`dockgate restore`", needs: Some(DOCKGATE), cases: &[Whole], hold: linear, change: dockgate },
     Tool { name: "`iptables`", needs: Some("iptables"), cases: &[More, One], hold: linear, change: iptables },
     Tool { name: "`iptables-restore -n`", needs: Some("iptables"), cases: &[More, One, Hundred, Whole], hold: linear, change: restore },
     Tool { name: "`nft -f`", needs: Some("nft"), cases: &[More, Whole], hold: linear, change: nft },
     Tool { name: "ipset, `ipset restore`", needs: Some("ipset"), cases: &[One, Hundred, Whole], hold: ipset, change: swap },
     Tool { name: "native set, `nft -f`", needs: Some("nft"), cases: &[One, Hundred, Whole], hold: native, change: elements },
     Tool { name: "dockgate, policy (library)", needs: None, cases: &[One, Hundred, Whole], hold: policy, change: apply },
-    Tool { name: "dockgate, policy, `dockgate apply`", needs: DOCKGATE, cases: &[One, Hundred, Whole], hold: policy, change: apply_process },
+    Tool { name: "dockgate, policy, `dockgate apply`", needs: Some(DOCKGATE), cases: &[One, Hundred, Whole], hold: policy, change: apply_process },
     Tool { name: "`iptables -F`, then `iptables-restore -n`", needs: Some("iptables"), cases: &[], hold: linear, change: flush_iptables },
     Tool { name: "ipset flushed, then filled", needs: Some("ipset"), cases: &[], hold: ipset, change: flush_ipset },
     Tool { name: "native set flushed, then filled", needs: Some("nft"), cases: &[], hold: native, change: flush_native },
@@ -199,10 +199,9 @@ fn by_rule(hands: &Hands, program: &str, change: &Change<'_>) -> Result<Duration
 }
 
 fn dockgate(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
-    let program = DOCKGATE.ok_or("cargo has built no dockgate")?;
     match change.case {
-        Whole => hands.run(&format!("{program} restore"), &saved(change)),
-        _ => by_rule(hands, &format!("{program} iptables"), change),
+        Whole => hands.run("dockgate restore", &saved(change)),
+        _ => by_rule(hands, "dockgate iptables", change),
     }
 }
 
@@ -256,8 +255,7 @@ fn apply(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
 }
 
 fn apply_process(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
-    let program = DOCKGATE.ok_or("cargo has built no dockgate")?;
-    hands.run(&format!("{program} apply -"), &text(change.to))
+    hands.run("dockgate apply -", &text(change.to))
 }
 
 fn flush_iptables(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {

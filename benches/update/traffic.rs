@@ -55,7 +55,7 @@ pub fn run(session: &mut Session, case: Case, size: usize, tools: &[&Tool]) -> R
         if tool.flushes() && wrong == 0.0 {
             session.fail(&format!("{}: it takes two steps, and nothing wrong was counted: the counting is wrong", tool.name));
         }
-        let own = tool.needs.is_none() || tool.needs == DOCKGATE;
+        let own = tool.needs.is_none() || tool.needs == Some(DOCKGATE);
         if own && wrong > 0.0 {
             session.fail(&format!("{}: {wrong} packets met a wrong verdict", tool.name));
         }

@@ -82,11 +82,11 @@ impl Drop for Files {
     }
 }
 
-/// Loads `len` rules in every way.
+/// Loads `len` rules in every way; `all` or only those that [`crate::report::targets`] names.
 ///
 /// # Errors
 /// As [`Experiment::run`].
-pub fn load(world: &mut World, programs: &Programs, len: usize, rounds: usize) -> Result<Outcome> {
+pub fn load(world: &mut World, programs: &Programs, len: usize, rounds: usize, all: bool) -> Result<Outcome> {
     let rules = workload::rules(0..len);
     let addresses: Vec<Ipv4Addr> = (0..len).map(workload::address).collect();
     let sealed = world::batch(&rules);
@@ -102,37 +102,18 @@ pub fn load(world: &mut World, programs: &Programs, len: usize, rounds: usize) -
             let mut rules = Some(rules.clone());
             timed(|| append(world, &mut rules))
         }),
-        Contender::new("netlink-bindings", |_| timed(|| send(&raw, peers::bindings::encode(&addresses)))),
-        Contender::new("rustables", |_| timed(|| send(&raw, peers::rustables::encode(&addresses)?.finalize()))),
-        Contender::new("nftnl", |_| {
-            timed(|| {
-                let batch = peers::nftnl::encode(&addresses);
-                let parts: Vec<IoSlice<'_>> = batch.iter().map(IoSlice::new).collect();
-                raw.commit(&parts)?;
-                drop(parts);
-                Ok(batch)
-            })
-        }),
-        Contender::new("neli", |_| timed(|| send(&raw, peers::neli::encode(&addresses)))),
+        Contender::new(RESTORE, |_| programs.run(&programs.dockgate, [Path::new("restore"), &files.saved()])),
     ];
-    if len <= AS_THEY_COME {
-        contenders.push(Contender::new("rustables, as it comes", |_| timed(|| Ok(peers::rustables::encode(&addresses)?.send()?))));
-        contenders.push(Contender::new("nftnl with mnl, as they come", |_| {
-            timed(|| {
-                let batch = peers::nftnl::encode(&addresses);
-                peers::nftnl::send(&batch)?;
-                Ok(batch)
-            })
-        }));
-    }
-    contenders.push(Contender::new(RESTORE, |_| programs.run(&programs.dockgate, [Path::new("restore"), &files.saved()])));
     if is_there("iptables-restore") {
         let args = || [PathBuf::from("--noflush"), files.saved()];
         contenders.push(Contender::new(IPTABLES, move |_| programs.run("iptables-restore", args())));
     }
-    if is_there("nft") {
-        let args = || [PathBuf::from("-f"), files.nft()];
-        contenders.push(Contender::new("`nft -f`", move |_| programs.run("nft", args())));
+    if all {
+        contenders.extend(crates(&raw, &addresses));
+        if is_there("nft") {
+            let args = || [PathBuf::from("-f"), files.nft()];
+            contenders.push(Contender::new("`nft -f`", move |_| programs.run("nft", args())));
+        }
     }
     Experiment {
         title: format!("load {len} rules"),
@@ -152,6 +133,35 @@ pub fn load(world: &mut World, programs: &Programs, len: usize, rounds: usize) -
         ],
     }
     .run(world)
+}
+
+/// Other crates.
+fn crates<'a>(raw: &'a Raw, addresses: &'a [Ipv4Addr]) -> Vec<Contender<'a, World>> {
+    let mut contenders = vec![
+        Contender::new("netlink-bindings", |_: &mut World| timed(|| send(raw, peers::bindings::encode(addresses)))),
+        Contender::new("rustables", |_| timed(|| send(raw, peers::rustables::encode(addresses)?.finalize()))),
+        Contender::new("nftnl", |_| {
+            timed(|| {
+                let batch = peers::nftnl::encode(addresses);
+                let parts: Vec<IoSlice<'_>> = batch.iter().map(IoSlice::new).collect();
+                raw.commit(&parts)?;
+                drop(parts);
+                Ok(batch)
+            })
+        }),
+        Contender::new("neli", |_| timed(|| send(raw, peers::neli::encode(addresses)))),
+    ];
+    if addresses.len() <= AS_THEY_COME {
+        contenders.push(Contender::new("rustables, as it comes", |_| timed(|| Ok(peers::rustables::encode(addresses)?.send()?))));
+        contenders.push(Contender::new("nftnl with mnl, as they come", |_| {
+            timed(|| {
+                let batch = peers::nftnl::encode(addresses);
+                peers::nftnl::send(&batch)?;
+                Ok(batch)
+            })
+        }));
+    }
+    contenders
 }
 
 fn send(raw: &Raw, bytes: Vec<u8>) -> Result<Vec<u8>> {

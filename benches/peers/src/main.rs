@@ -38,6 +38,9 @@ struct Options {
     /// Only these
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = [What::Load, What::Add, What::Check, What::Delete, What::List])]
     only: Vec<What>,
+    /// Load many rules by dockgate, iptables and replay alone: who is named in what must be reached
+    #[arg(long)]
+    few: bool,
     /// Measure this dockgate [default: it is built]
     #[arg(long, value_name = "PATH")]
     dockgate: Option<std::path::PathBuf>,
@@ -86,7 +89,7 @@ fn measure(options: &Options, programs: &Programs, world: &mut World) -> Result<
         match what {
             What::Load => {
                 for &size in &options.sizes {
-                    done(bulk::load(world, programs, size, options.runs)?);
+                    done(bulk::load(world, programs, size, options.runs, !options.few)?);
                 }
             }
             What::Add => {

@@ -3,25 +3,28 @@
 use std::{
     env,
     ffi::OsStr,
-    fs,
-    os::unix::fs::PermissionsExt as _,
+    fs, io,
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use crate::support::{
+    process,
     samples::{Process, Sample},
     world::Result,
 };
 
-/// Where the programs are. They are copies, as an installed program is one: what a linker has
-/// written stands in the page cache in pieces, and takes a tenth longer to start.
+/// Where the programs are: copies, as an installed program is one ([`process::install`]).
 #[derive(Debug)]
 pub struct Programs {
     dir: PathBuf,
     /// dockgate itself.
     pub dockgate: PathBuf,
+    /// The same, as the kernel has it after a boot: read page by page, as it was run. So it has
+    /// iptables, if nobody installed that since.
+    pub booted: PathBuf,
     /// Sends bytes from a file.
     pub replay: PathBuf,
     stopwatch: PathBuf,
@@ -54,10 +57,13 @@ impl Programs {
             path.map(PathBuf::from)
         };
         let dir = env::temp_dir().join(format!("dockgate-programs-{}", std::process::id()));
-        fs::create_dir_all(&dir)?;
-        let install = |from: PathBuf, name: &str| install(&from, dir.join(name));
+        let install = |from: PathBuf, name: &str| process::install(&from, dir.join(name));
+        let dockgate = dockgate.map_or_else(|| path("dockgate"), |path| Ok(path.to_owned()))?;
+        let booted = install(dockgate.clone(), "booted")?;
+        forget(&booted)?;
         Ok(Self {
-            dockgate: install(dockgate.map_or_else(|| path("dockgate"), |path| Ok(path.to_owned()))?, "dockgate")?,
+            booted,
+            dockgate: install(dockgate, "dockgate")?,
             replay: install(path("replay")?, "replay")?,
             stopwatch: install(path("stopwatch")?, "stopwatch")?,
             dir,
@@ -84,10 +90,16 @@ impl Programs {
     }
 }
 
-fn install(from: &Path, to: PathBuf) -> Result<PathBuf> {
-    fs::write(&to, fs::read(from)?)?;
-    fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
-    Ok(to)
+/// Takes a file out of the page cache.
+fn forget(path: &Path) -> io::Result<()> {
+    let file = fs::File::open(path)?;
+    // What is not on the disk yet stays.
+    file.sync_all()?;
+    // SAFETY: the call takes numbers alone.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
 }
 
 impl Drop for Programs {

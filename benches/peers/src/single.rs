@@ -84,6 +84,8 @@ pub fn append(world: &mut World, programs: &Programs, len: usize, rounds: usize)
         Contender::idle("`true`", |_| programs.run("true", [""; 0])),
     ];
     contenders.extend(processes(programs, words("-A")));
+    let booted = || std::iter::once("iptables".to_owned()).chain(words("-A"));
+    contenders.push(Contender::new("`dockgate iptables`, after a boot", move |_| programs.run(&programs.booted, booted())));
     if is_there("nft") {
         let text = format!("add rule ip filter {DOCKER_USER} ip saddr {} counter drop", workload::address(ONE));
         let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
@@ -131,8 +133,9 @@ pub fn check(world: &mut World, programs: &Programs, len: usize, rounds: usize) 
         Contender::new(DUMP, |world: &mut World| timed(|| world.dump())),
         Contender::new("dockgate (library)", |world: &mut World| {
             timed(|| {
-                let observed = Ruleset::read(&mut world.netlink, Family::Ip, Which::Of(&ChainName::docker_user()))?;
-                plan::check(&observed, &ChainName::docker_user(), &rule)?;
+                let chain = ChainName::docker_user();
+                let observed = Ruleset::read(&mut world.netlink, Family::Ip, Which::Like(&chain, &rule))?;
+                plan::check(&observed, &chain, &rule)?;
                 Ok(observed)
             })
         }),
@@ -163,7 +166,7 @@ pub fn delete(world: &mut World, programs: &Programs, len: usize, rounds: usize)
         timed(|| {
             let chain = ChainName::docker_user();
             Ok(transact(&mut world.netlink, Options::default(), |netlink| {
-                let observed = Ruleset::read(netlink, Family::Ip, Which::Of(&chain))?;
+                let observed = Ruleset::read(netlink, Family::Ip, Which::Like(&chain, &rule))?;
                 Ok(plan::delete_rule(&observed, &chain, &rule)?)
             })?)
         })
