@@ -20,6 +20,7 @@ use std::time::Duration;
 use dockgate::{
     lab::{self, Party, Userns},
     model::{Dialect, Family},
+    policy::Strategy,
     rule::Rule,
 };
 use host::{Host, LINK, PORT};
@@ -34,6 +35,7 @@ use support::{
 
 const FAMILY: Family = Family::Ip;
 const REPLIES: &str = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN";
+const STRATEGIES: [(&str, Strategy); 2] = [("dockgate tree", Strategy::Tree), ("dockgate set", Strategy::Set)];
 const EMPTY: &str = "empty DOCKER-USER";
 /// How long the traffic of one turn is.
 const TURN: Duration = Duration::from_millis(30);
@@ -127,7 +129,9 @@ fn lists(size: usize) -> Result<Vec<Named>> {
             host.append(vec![parse(MARKED, FAMILY)], Dialect::D)
         })?;
     }
-    add("dockgate", &|host| host.apply(&compiled(&list.policy(LINK, true, ""))?))?;
+    for (name, strategy) in STRATEGIES {
+        add(name, &|host| host.apply(&compiled(&list.policy(LINK, true, ""), strategy)?))?;
+    }
     Ok(hosts)
 }
 
@@ -151,11 +155,12 @@ fn published(count: usize) -> Result<Vec<Named>> {
 
     let mut policy = format!("external = '{LINK}'\ndefault = 'drop'\n");
     (first..=PORT).for_each(|port| policy += &format!("[[rule]]\nallow = '{port}/tcp'\nfrom = ['{client}']\n"));
-    let mut compact = Host::build()?;
-    compact.apply(&compiled(&policy)?)?;
-
-    let hosts =
-        vec![("--ctorigdstport, each drops", dropped), ("--ctorigdstport, each allows, replies first", allowed), ("dockgate", compact)];
+    let mut hosts = vec![("--ctorigdstport, each drops", dropped), ("--ctorigdstport, each allows, replies first", allowed)];
+    for (name, strategy) in STRATEGIES {
+        let mut compact = Host::build()?;
+        compact.apply(&compiled(&policy, strategy)?)?;
+        hosts.push((name, compact));
+    }
     for (_, host) in &hosts[1..] {
         host.prove_dropped(client, first - 1)?;
     }

@@ -6,10 +6,11 @@ use dockgate::{
     lab::{Packet, Router},
     measure::Path,
     model::{Dialect, Family},
+    policy::Strategy,
 };
 
 use crate::{
-    stage::{Case, Fate, INWARD, Result, Stage, Subject},
+    stage::{Case, Fate, INWARD, Stage, Subject},
     support::{
         process::{has, run},
         shapes::{IN_IPSET, List, MARKED, compiled},
@@ -53,16 +54,21 @@ pub fn measure(stage: &mut Stage, family: Family, size: usize) {
     if has("nft", "addresses in native sets") {
         native(stage, &list);
     }
-    for (series, listed) in [("dockgate, dropped", Fate::Dropped), ("dockgate, allowed", Fate::Passes)] {
-        let build = |path: &mut Path| apply(path, &list.policy(INWARD, listed == Fate::Dropped, "established = false\n"));
+    for (series, listed, strategy, header) in [
+        ("dockgate tree, dropped", Fate::Dropped, Strategy::Tree, ALL),
+        ("dockgate tree, allowed", Fate::Passes, Strategy::Tree, ALL),
+        ("dockgate set, dropped", Fate::Dropped, Strategy::Set, ALL),
+        ("dockgate set, allowed", Fate::Passes, Strategy::Set, ALL),
+        ("dockgate set, dropped, replies first", Fate::Dropped, Strategy::Set, ""),
+    ] {
+        let text = || list.policy(INWARD, listed == Fate::Dropped, header);
+        let build = |path: &mut Path| Ok(path.apply(&compiled(&text(), strategy)?)?);
         stage.measure(subject(&list, series), build, &cases(&list, listed, false));
     }
 }
 
-/// Compiles a policy and makes it hold.
-pub fn apply(path: &mut Path, text: &str) -> Result<()> {
-    Ok(path.apply(&compiled(text)?)?)
-}
+/// Replies meet the rules as well, as with all that a policy is compared with here.
+const ALL: &str = "established = false\n";
 
 fn subject<'a>(list: &List, series: &'a str) -> Subject<'a> {
     Subject { group: "addresses", family: list.family, series, size: list.members.len() }

@@ -13,13 +13,18 @@ use dockgate::{
     lab::Packet,
     measure::{Path, stranger},
     model::{ChainName, Dialect, Family},
+    policy::Strategy,
     rule::Rule,
 };
 
 use crate::{
-    addresses::apply,
     stage::{Case, Fate, INWARD, Result, Stage, Subject},
-    support::{process, process::has, shapes::mixed, workload::parse},
+    support::{
+        process,
+        process::has,
+        shapes::{compiled, mixed},
+        workload::parse,
+    },
 };
 
 /// Senders of each port.
@@ -138,13 +143,13 @@ impl Grants {
         Ok(())
     }
 
-    fn dockgate(&self, path: &mut Path) -> Result<()> {
+    fn policy(&self) -> String {
         let mut text = format!("external = '{INWARD}'\ndefault = 'drop'\n");
         for port in 0..self.ports {
             let senders: Vec<String> = (0..SENDERS).map(|number| format!("'{}'", self.sender(port, number))).collect();
-            writeln!(text, "[[rule]]\nallow = '{}/tcp'\nfrom = [{}]", self.target(port).port(), senders.join(", "))?;
+            text += &format!("[[rule]]\nallow = '{}/tcp'\nfrom = [{}]\n", self.target(port).port(), senders.join(", "));
         }
-        apply(path, &text)
+        text
     }
 }
 
@@ -162,6 +167,12 @@ pub fn run(stage: &mut Stage, family: Family, ports: usize) {
         if has("nft", "the rules of whalewall") {
             measure("verdict map per container, as whalewall", &|path| grants.whalewall(path));
         }
-        measure("dockgate", &|path| grants.dockgate(path));
+        for (series, strategy) in [("dockgate tree", Strategy::Tree), ("dockgate set", Strategy::Set), ("dockgate auto", Strategy::Auto)] {
+            match compiled(&grants.policy(), strategy) {
+                Ok(compiled) => measure(series, &|path| Ok(path.apply(&compiled)?)),
+                // Each list of senders is a look-up: of many it is left to the tree.
+                Err(error) => println!("SKIPPED {series}, {group}, {ports} ports: {error}"),
+            }
+        }
     }
 }

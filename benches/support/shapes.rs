@@ -6,7 +6,7 @@ use dockgate::{
     compile::{self, Compiled},
     measure::stranger,
     model::Family,
-    policy::{File, Policy},
+    policy::{File, Policy, Strategy},
     rule::Rule,
 };
 
@@ -86,15 +86,29 @@ impl List {
     }
 }
 
-/// Compiles a policy.
+/// Reads a policy.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn compiled(text: &str) -> Result<Compiled> {
+pub fn read(text: &str) -> Result<Policy> {
     let read = Policy::parse(vec![File::new("bench.toml", text)]);
     match read.problems.iter().find(|problem| !problem.warning) {
         Some(problem) => Err(problem.message.clone().into()),
-        None => Ok(compile::docker_user(&read.policy, "bench", None)),
+        None => Ok(read.policy),
+    }
+}
+
+/// Reads and compiles a policy. With [`Strategy::Set`] it must have sets then.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn compiled(text: &str, strategy: Strategy) -> Result<Compiled> {
+    let compiled = compile::docker_user(&read(text)?, "bench", Some(strategy));
+    let sets = Family::BOTH.iter().any(|&family| compiled.table(family).is_some());
+    match strategy {
+        Strategy::Set if !sets => Err("there is nothing for sets in it".into()),
+        Strategy::Tree if sets => Err("it has sets".into()),
+        _ => Ok(compiled),
     }
 }
 

@@ -7,10 +7,11 @@ use std::{
 };
 
 use dockgate::{
-    apply::{Options, transact},
+    apply::{ApplyError, Options, transact},
     measure::Path,
     model::{ChainName, Counters, Dialect},
-    plan::{self, Plan},
+    plan::{self, Plan, Step},
+    policy::Strategy,
     rule::Rule,
     ruleset::{Ruleset, Which},
     save::{SavedChain, SavedRule},
@@ -92,6 +93,9 @@ impl Tool {
 
 use Case::{Hundred, One, Rule as More, Whole};
 
+/// What an agent pays that knows what stands.
+const COMMIT: &str = "dockgate set, commit alone (library)";
+
 /// All of them; the first is the one that others are compared with.
 #[rustfmt::skip]
 pub const TOOLS: &[Tool] = &[
@@ -103,8 +107,11 @@ pub const TOOLS: &[Tool] = &[
     Tool { name: "`nft -f`", needs: Some("nft"), cases: &[More, Whole], hold: linear, change: nft },
     Tool { name: "ipset, `ipset restore`", needs: Some("ipset"), cases: &[One, Hundred, Whole], hold: ipset, change: swap },
     Tool { name: "native set, `nft -f`", needs: Some("nft"), cases: &[One, Hundred, Whole], hold: native, change: elements },
-    Tool { name: "dockgate, policy (library)", needs: None, cases: &[One, Hundred, Whole], hold: policy, change: apply },
-    Tool { name: "dockgate, policy, `dockgate apply`", needs: Some(DOCKGATE), cases: &[One, Hundred, Whole], hold: policy, change: apply_process },
+    Tool { name: "dockgate tree (library)", needs: None, cases: &[One, Hundred, Whole], hold: policy, change: apply_tree },
+    Tool { name: "dockgate set (library)", needs: None, cases: &[One, Hundred, Whole], hold: policy, change: apply_set },
+    Tool { name: COMMIT, needs: None, cases: &[One, Hundred, Whole], hold: policy, change: commit_set },
+    Tool { name: "dockgate set, elements alone (library)", needs: None, cases: &[One], hold: policy, change: commit_elements },
+    Tool { name: "dockgate set, `dockgate apply`", needs: Some(DOCKGATE), cases: &[One, Hundred, Whole], hold: policy, change: apply_process },
     Tool { name: "`iptables -F`, then `iptables-restore -n`", needs: Some("iptables"), cases: &[], hold: linear, change: flush_iptables },
     Tool { name: "ipset flushed, then filled", needs: Some("ipset"), cases: &[], hold: ipset, change: flush_ipset },
     Tool { name: "native set flushed, then filled", needs: Some("nft"), cases: &[], hold: native, change: flush_native },
@@ -248,14 +255,46 @@ fn elements(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
     hands.run("nft -f -", &(removed + &members("add", change.added)))
 }
 
-/// From the text of a policy on.
-fn apply(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
-    let text = text(change.to);
-    timed(|| Ok(hands.live.apply(&compiled(&text)?)?))
+fn apply_tree(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
+    apply(hands, change, Strategy::Tree)
 }
 
+fn apply_set(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
+    apply(hands, change, Strategy::Set)
+}
+
+/// From a compiled policy on: what stands is read, compared, written to the history, and changed.
+fn apply(hands: &mut Hands, change: &Change<'_>, strategy: Strategy) -> Result<Duration> {
+    let compiled = compiled(&text(change.to), strategy)?;
+    timed(|| Ok(hands.live.apply(&compiled)?))
+}
+
+/// The transaction alone, encoded and committed: what stands is read, and compared, before, and in which
+/// dialect rules are written is known.
+fn commit_set(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
+    commit(hands, change, |_| true)
+}
+
+/// The same without the jumps, which say which policy it is.
+fn commit_elements(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
+    let stands = hands.live.status()?.iter().any(|status| status.identity.is_some());
+    commit(hands, change, |step| !stands || matches!(step, Step::Elements(..)))
+}
+
+fn commit(hands: &mut Hands, change: &Change<'_>, wanted: impl Fn(&Step) -> bool) -> Result<Duration> {
+    let mut plan = hands.live.plan(&compiled(&text(change.to), Strategy::Set)?)?.plan;
+    plan.steps.retain(wanted);
+    if plan.is_empty() {
+        return Err("there is nothing to be done".into());
+    }
+    let mut plan = Some(plan);
+    let options = Options { dialect: Some(Dialect::Portable), ..Options::default() };
+    timed(|| Ok(transact(hands.netlink(), options, |_| plan.take().ok_or(ApplyError::Contended))?))
+}
+
+/// From the text on.
 fn apply_process(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
-    hands.run("dockgate apply -", &text(change.to))
+    hands.run("dockgate apply --strategy set -", &text(change.to))
 }
 
 fn flush_iptables(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
