@@ -9,6 +9,7 @@
 mod addresses;
 mod matches;
 mod mixed;
+mod parts;
 mod stage;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each benchmark takes a part of it")]
@@ -30,6 +31,7 @@ fn main() {
     };
     let quick = std::env::args().any(|arg| arg == "--test" || arg == "--quick");
     matches::run(&mut stage, if quick { 100 } else { 1000 });
+    parts::run(&mut stage, quick);
     for family in Family::BOTH {
         let ports: &[usize] = if quick { &[10] } else { &[1, 10, 100] };
         ports.iter().for_each(|&ports| mixed::run(&mut stage, family, ports));

@@ -50,11 +50,16 @@ const RULES: &[(&str, &str)] = &[
     ("-m connlimit", "-m connlimit --connlimit-above 1000000 --connlimit-mask 32 --connlimit-saddr -j DROP"),
 ];
 
-/// So many copies of each: the quotient is what one costs.
-pub fn run(stage: &mut Stage, copies: usize) {
+/// A packet that none of them is for.
+pub fn case() -> Case {
     let from = "10.0.0.1:40000".parse().expect("an address");
     let packet = Packet::udp(from, (Router::receiver(Family::Ip), 8080).into());
-    let case = Case { name: "none", packets: vec![packet], fate: Fate::Passes, rule: None };
+    Case { name: "none", packets: vec![packet], fate: Fate::Passes, rule: None }
+}
+
+/// So many copies of each: the quotient is what one costs.
+pub fn run(stage: &mut Stage, copies: usize) {
+    let case = case();
     for (series, words) in RULES {
         let needs_set = words.contains("--match-set");
         if needs_set && !has("ipset", series) {
