@@ -1,29 +1,82 @@
 //! Policies without a kernel: read, compile, and the difference to what stands, by the number of
-//! addresses in their one group.
+//! addresses in their one group. And the memory that a process takes at most which reads, compiles and
+//! applies one, in a network namespace of its own.
 //!
-//! `cargo bench --bench policy -- compile/100000`
+//! `cargo bench --bench policy`, or a part of it: `-- compile/100000`, `-- memory`; with `--test` or
+//! `--quick` small sizes alone.
+
+#[path = "support/mod.rs"]
+#[expect(dead_code, reason = "each benchmark takes a part of it")]
+mod support;
 
 use std::{
+    env,
     fmt::Write as _,
-    hint::black_box,
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    process::Command,
+    time::Duration,
 };
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dockgate::{
     compile::{self, Compiled},
+    lab::{self, Userns},
+    live::{self, History},
     model::{ChainName, Family, Generation, Handle},
+    netlink::Netlink,
     plan::{
         Plan,
-        ours::{Ours, reconcile},
+        ours::{Ours, reconcile, reconcile_marks},
     },
-    policy::{File, Policy},
+    policy::{Policy, Strategy},
     rule::Reading,
     ruleset::{Chain, Entry, Ruleset},
     save::SavedRule,
 };
+use support::{
+    experiment::{Contender, Experiment, timed},
+    process,
+    records::Memory,
+    samples::Sample,
+    session::{Session, finish},
+    shapes::read,
+    world::Result,
+};
 
-const SIZES: [usize; 4] = [100, 1000, 10_000, 100_000];
+const STRATEGIES: [(&str, Strategy); 2] = [("dockgate tree", Strategy::Tree), ("dockgate set", Strategy::Set)];
+/// Its name, the addresses, and who does it.
+type Case = (&'static str, Family, fn(&str) -> Result<Vec<Contender<'static, ()>>>);
+
+const CASES: [Case; 4] = [
+    ("read", Family::Ip, reading),
+    ("compile", Family::Ip, compiling),
+    ("compile IPv6", Family::Ip6, compiling),
+    ("nothing to do", Family::Ip, comparing),
+];
+/// Before a strategy and a size: the program is the one that is looked at.
+const CHILD: &str = "--apply-one";
+
+fn main() -> Result<()> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if let [first, strategy, size] = &words[..]
+        && first == CHILD
+    {
+        return child(strategy, size.parse()?);
+    }
+    let (mut session, mut memory) = (Session::open("policy"), Session::open("memory"));
+    let sizes: &[usize] = if session.quick { &[100] } else { &[100, 1000, 10_000, 100_000] };
+    for &size in sizes {
+        for (case, family, contenders) in CASES {
+            if session.wants(case, size) {
+                run(&mut session, case, size, contenders(&text(size, family))?)?;
+            }
+        }
+        if memory.wants("memory", size) {
+            peaks(&mut memory, size)?;
+        }
+    }
+    finish(&[session, memory])
+}
 
 /// Addresses all over, each once: the multiplier is odd.
 fn text(size: usize, family: Family) -> String {
@@ -40,17 +93,57 @@ fn text(size: usize, family: Family) -> String {
     text + "]\n"
 }
 
-fn read(size: usize, family: Family) -> Policy {
-    let read = Policy::parse(vec![File::new("bench.toml", text(size, family))]);
-    assert!(read.problems.is_empty());
-    read.policy
+fn run(session: &mut Session, case: &str, size: usize, contenders: Vec<Contender<'_, ()>>) -> Result<()> {
+    let experiment = Experiment {
+        title: case.to_owned(),
+        rounds: 40,
+        patience: Duration::from_secs(5),
+        turn: Duration::from_millis(20),
+        prepare: Box::new(|()| Ok(())),
+        verify: Box::new(|(), _| Ok(())),
+        contenders,
+        columns: Vec::new(),
+    };
+    session.run(&mut (), size, experiment)
+}
+
+fn reading(text: &str) -> Result<Vec<Contender<'static, ()>>> {
+    let text = text.to_owned();
+    Ok(vec![Contender::new("dockgate", move |()| timed(|| read(&text)))])
+}
+
+/// So each strategy has its turn.
+fn by_strategy(
+    text: &str,
+    make: impl Fn(Policy, Strategy) -> Box<dyn FnMut(&mut ()) -> Result<Sample>>,
+) -> Result<Vec<Contender<'static, ()>>> {
+    STRATEGIES.into_iter().map(|(name, strategy)| Ok(Contender::new(name, make(read(text)?, strategy)))).collect()
+}
+
+fn compiling(text: &str) -> Result<Vec<Contender<'static, ()>>> {
+    by_strategy(text, |policy, strategy| Box::new(move |()| timed(|| Ok(compile::docker_user(&policy, "bench", Some(strategy))))))
+}
+
+fn comparing(text: &str) -> Result<Vec<Contender<'static, ()>>> {
+    by_strategy(text, |policy, strategy| {
+        let compiled = compile::docker_user(&policy, "bench", Some(strategy));
+        let (ruleset, ours) = (applied(&compiled), desired(&compiled, Family::Ip));
+        Box::new(move |()| {
+            timed(|| {
+                let (mut plan, mut changes) = (Plan::default(), Vec::new());
+                reconcile_marks(Family::Ip, ours.marks.as_ref(), compiled.table(Family::Ip), &mut plan);
+                reconcile(&ruleset, &ours, &mut plan, &mut changes)?;
+                if plan.is_empty() { Ok((plan, changes)) } else { Err(format!("there is something to do:\n{plan}").into()) }
+            })
+        })
+    })
 }
 
 fn desired(compiled: &Compiled, family: Family) -> Ours {
     Ours {
         chains: compiled.chains(family).to_vec(),
         jump: Some(SavedRule { rule: compiled.jump(), counters: Default::default(), line: 0 }),
-        marks: None,
+        marks: compiled.table(family).cloned(),
     }
 }
 
@@ -77,47 +170,38 @@ fn applied(compiled: &Compiled) -> Ruleset {
     Ruleset { family, generation: Generation(1), chains, sets: Default::default() }
 }
 
-fn policy(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("read");
-    for size in SIZES {
-        let text = text(size, Family::Ip);
-        group.throughput(Throughput::Elements(size as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(size), &text, |bencher, text| {
-            bencher.iter(|| black_box(Policy::parse(vec![File::new("bench.toml", text.clone())])));
-        });
-    }
-    group.finish();
-    for (name, family) in [("compile", Family::Ip), ("compile-ip6", Family::Ip6)] {
-        let mut group = criterion.benchmark_group(name);
-        for size in SIZES {
-            let policy = read(size, family);
-            group.throughput(Throughput::Elements(size as u64));
-            group.bench_with_input(BenchmarkId::from_parameter(size), &policy, |bencher, policy| {
-                bencher.iter(|| black_box(compile::docker_user(policy, "bench", None)));
-            });
+/// A process for each strategy.
+fn peaks(session: &mut Session, size: usize) -> Result<()> {
+    println!("\n{:<45} {:>10}", format!("memory/{size}"), "MB");
+    for (name, strategy) in STRATEGIES {
+        let word = if strategy == Strategy::Set { "set" } else { "tree" };
+        let output = Command::new(env::current_exe()?).args([CHILD, word, &size.to_string()]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        match text.trim().parse() {
+            Ok(peak) if output.status.success() => {
+                println!("  {name:<43} {:>10.1}", peak / 1e6);
+                session.note(name, "memory", size, Memory { peak });
+            }
+            _ => session.fail(&format!("{name}: {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr))),
         }
-        group.finish();
     }
-    let mut group = criterion.benchmark_group("nothing-to-do");
-    for size in SIZES {
-        let compiled = compile::docker_user(&read(size, Family::Ip), "bench", None);
-        let (ruleset, ours) = (applied(&compiled), desired(&compiled, Family::Ip));
-        group.throughput(Throughput::Elements(size as u64));
-        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            bencher.iter(|| {
-                let (mut plan, mut changes) = (Plan::default(), Vec::new());
-                reconcile(&ruleset, &ours, &mut plan, &mut changes).expect("it can be planned");
-                assert!(plan.is_empty());
-                black_box((plan, changes))
-            });
-        });
-    }
-    group.finish();
+    Ok(())
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(10);
-    targets = policy
+/// Applies one, and prints how many bytes of memory that took at most (`VmHWM`, see proc(5)).
+fn child(strategy: &str, size: usize) -> Result<()> {
+    lab::enter(Userns::WhenNeeded)?;
+    let strategy = if strategy == "set" { Strategy::Set } else { Strategy::Tree };
+    let compiled = compile::docker_user(&read(&text(size, Family::Ip))?, "bench", Some(strategy));
+    let mut host = live::Host::new(Netlink::open()?, History::at(&process::state())?);
+    let done = host.apply(&compiled)?;
+    fs::remove_dir_all(process::folder())?;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    let peak: f64 = peak.ok_or("the kernel does not say VmHWM")?.parse()?;
+    if done.plan.is_empty() {
+        return Err("nothing was applied".into());
+    }
+    println!("{}", peak * 1024.0);
+    Ok(())
 }
-criterion_main!(benches);

@@ -74,6 +74,11 @@ numbers! {
         pub updates: f64,
         pub seconds: f64,
     }
+
+    /// What a process takes at most, in bytes.
+    pub struct Memory {
+        pub peak: f64,
+    }
 }
 
 impl Numbers for Cost {
