@@ -18,8 +18,12 @@ not.</p>
 pub const UPDATE: &str = "<p>A list of addresses that are dropped, held in different ways, each on a host of its own, in turn.
 One address: one instead of another; so for 100; the whole list: another one, of the same length. “A rule more” is
 appended, and taken away again off the clock. Programs are processes, from start to end; “library” is dockgate by an
-open connection. Points are medians (p50), thin lines go up to p90. Who deletes and ends waits in the kernel, when the socket
-closes, until what was deleted is freed (some 10 ms); an open socket does not.</p>
+open connection, with a policy that is compiled already. “Commit alone”: what stands was read and compared before. Points are
+medians (p50), thin lines go up to p90. Who deletes and ends waits in the kernel, when the socket closes, until what was deleted is freed (some 10 ms); an open socket does not.</p>
+";
+
+pub const POLICY: &str = "<p>Without a kernel. A policy with one list of addresses that may reach two ports: read from its text; compiled;
+compared with the same as it stands. Points are medians (p50), thin lines go up to p90.</p>
 ";
 
 pub const TRAFFIC: &str = "<p>One thread changes the list as fast as it can. Another one sends packets, of which each has one right
@@ -64,6 +68,10 @@ fn title(case: &str) -> &str {
         "list" => "All rules as text (`-S`)",
         "dump" => "The whole table, for programs",
         "delete" => "Deleting the last rule by its words (`-D`)",
+        "read" => "Reading a policy",
+        "compile" => "Compiling it",
+        "compile IPv6" => "Compiling one with IPv6 addresses",
+        "nothing to do" => "Finding that nothing is to be done",
         "one rule more" => "One rule more",
         "one address" => "One address for another",
         "100 addresses" => "100 addresses for others",

@@ -1,11 +1,13 @@
 //! Makes one page of what the benchmarks found, `target/report/index.html` with its plots, and prints
 //! its tables for the README.
 //!
-//! `cargo bench` measures, all or a part of it: `packets`, `end_to_end`, `lookup`, `update`. Then
+//! `cargo bench` measures, all or a part of it: `packets`, `end_to_end`, `lookup`, `update`,
+//! `policy`. Then
 //! `cargo bench --bench report`.
 
 mod flow;
 mod latency;
+mod limits;
 mod packets;
 mod page;
 mod plot;
@@ -40,6 +42,8 @@ fn main() {
         section("lookup", "Looking rules up", latency::LOOKUP, |records| latency::parts(records, "rules")),
         section("update", "Changing a list", latency::UPDATE, |records| latency::parts(records, "addresses")),
         section("traffic", "Changing a list while packets come", latency::TRAFFIC, latency::traffic),
+        section("policy", "Reading and compiling", latency::POLICY, |records| latency::parts(records, "addresses")),
+        limits(),
     ];
     let mut sections = Vec::new();
     for one in found {
@@ -59,6 +63,20 @@ fn main() {
     }
 }
 
+/// What several of them found; what is not there was skipped above.
+fn limits() -> io::Result<Option<Section>> {
+    let (machine, packets) = found("packets")?;
+    let [updates, policies] = ["update", "policy"].map(|program| found(program).unwrap_or_default().1);
+    let (_, memory) = found("memory").unwrap_or_default();
+    let parts = limits::parts(&limits::Found { packets: &packets, updates: &updates, policies: &policies, memory: &memory });
+    Ok((!parts.is_empty()).then_some(Section { title: "Limits", method: limits::METHOD, machine, parts }))
+}
+
+/// The machine, and what a program found there.
+fn found<N: Numbers>(program: &str) -> io::Result<(String, Vec<Record<N>>)> {
+    records::read(&records::folder().join(format!("{program}.json")))
+}
+
 /// What a program found, if it has found any such thing.
 fn section<N: Numbers>(
     program: &str,
@@ -66,7 +84,7 @@ fn section<N: Numbers>(
     method: &'static str,
     parts: impl Fn(&[Record<N>]) -> Drawn<Vec<Part>>,
 ) -> io::Result<Option<Section>> {
-    let (machine, records) = records::read(&records::folder().join(format!("{program}.json")))?;
+    let (machine, records) = found(program)?;
     let parts = parts(&records).unwrap_or_else(|error| panic!("a plot of {program} can't be drawn: {error}"));
     Ok((!parts.is_empty()).then_some(Section { title, method, machine, parts }))
 }

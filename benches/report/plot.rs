@@ -15,7 +15,7 @@ pub type Drawn<T> = Result<T, Box<dyn Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Told apart also by those who see few colours (Okabe and Ito).
-const COLOURS: [RGBColor; 10] = [
+const COLOURS: [RGBColor; 14] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -26,6 +26,10 @@ const COLOURS: [RGBColor; 10] = [
     RGBColor(90, 60, 160),
     RGBColor(190, 0, 60),
     RGBColor(0, 0, 0),
+    RGBColor(240, 180, 0),
+    RGBColor(0, 90, 60),
+    RGBColor(150, 190, 60),
+    RGBColor(120, 0, 90),
 ];
 const FONT: &str = "sans-serif";
 
