@@ -172,15 +172,16 @@ fn applied(compiled: &Compiled) -> Ruleset {
 
 /// A process for each strategy.
 fn peaks(session: &mut Session, size: usize) -> Result<()> {
-    println!("\n{:<45} {:>10}", format!("memory/{size}"), "MB");
+    println!("\n{:<45} {:>10} {:>10}", format!("memory/{size}"), "compiled", "applied MB");
     for (name, strategy) in STRATEGIES {
         let word = if strategy == Strategy::Set { "set" } else { "tree" };
         let output = Command::new(env::current_exe()?).args([CHILD, word, &size.to_string()]).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
-        match text.trim().parse() {
-            Ok(peak) if output.status.success() => {
-                println!("  {name:<43} {:>10.1}", peak / 1e6);
-                session.note(name, "memory", size, Memory { peak });
+        let numbers: Option<Vec<f64>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[compiled, applied]) if output.status.success() => {
+                println!("  {name:<43} {:>10.1} {:>10.1}", compiled / 1e6, applied / 1e6);
+                session.note(name, "memory", size, Memory { compiled, applied });
             }
             _ => session.fail(&format!("{name}: {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr))),
         }
@@ -188,20 +189,25 @@ fn peaks(session: &mut Session, size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Applies one, and prints how many bytes of memory that took at most (`VmHWM`, see proc(5)).
+/// Applies one, and prints how many bytes of memory it took at most to compile it, and in all.
 fn child(strategy: &str, size: usize) -> Result<()> {
     lab::enter(Userns::WhenNeeded)?;
     let strategy = if strategy == "set" { Strategy::Set } else { Strategy::Tree };
     let compiled = compile::docker_user(&read(&text(size, Family::Ip))?, "bench", Some(strategy));
+    let before = peak()?;
     let mut host = live::Host::new(Netlink::open()?, History::at(&process::state())?);
     let done = host.apply(&compiled)?;
     fs::remove_dir_all(process::folder())?;
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    let peak: f64 = peak.ok_or("the kernel does not say VmHWM")?.parse()?;
     if done.plan.is_empty() {
         return Err("nothing was applied".into());
     }
-    println!("{}", peak * 1024.0);
+    println!("{before} {}", peak()?);
     Ok(())
+}
+
+/// `VmHWM`, see proc(5).
+fn peak() -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    Ok(peak.ok_or("the kernel does not say VmHWM")?.parse::<f64>()? * 1024.0)
 }

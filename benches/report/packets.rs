@@ -15,7 +15,8 @@ type Found = Record<Cost>;
 pub const METHOD: &str = "<p>A packet is written into a TUN device; the kernel routes it, tracks its connection, asks FORWARD and
 <code>DOCKER-USER</code>, and drops it or queues it for the other link, all within that <code>write(2)</code>. Two hosts
 in network namespaces of their own, one with the rules and one without, get the same packets in turn, in batches of at
-least 0.2 ms. Shown is the median of the differences; the thin upright lines have half of all differences in them.
+least 0.2 ms. Shown is the median of the differences, and in the tables behind it what part of the empty host's own time it is: the
+machine is faster at some times than at others, and that part stays. The thin upright lines have half of all differences in them.
 Before and after each measurement it was proved that the packets took the verdict, and the rule, that they are said to.
 Senders “from all over” are 1,024 different ones in turn. Policies of lists have <code>established = false</code>, as no other
 shape asks for replies either, unless it says “replies first”; those of ports let replies pass first, as the others do.</p>
@@ -55,7 +56,7 @@ pub fn parts(records: &[Found]) -> Drawn<Vec<Part>> {
         let point = |record: &&Found| Point::new(record.size, [record.found.low, record.found.added, record.found.high]);
         let drawn: Vec<Line<'_>> = lines.iter().map(|(name, points)| Line { name, points: points.iter().map(point).collect() }).collect();
         let svg = if lines.iter().any(|(_, points)| points.len() > 1) { Some(plot::lines(&drawn, axes)?) } else { None };
-        let table = Some(Table::by_size(&lines, |record| added(record.found.added)));
+        let table = Some(Table::by_size(&lines, |record| cell(&record.found)));
         let floors = lines.iter().flat_map(|(_, points)| points.iter().map(|record| record.found.floor)).collect();
         parts.push(Part { title: format!("{title} (an empty chain: {})", spread(floors)), svg, table });
     }
@@ -99,6 +100,16 @@ fn each(ns: f64) -> String {
 /// `+140 ns`; what is less than nothing is nothing that was measured.
 fn added(ns: f64) -> String {
     if ns < 0.5 { "0".to_owned() } else { format!("+{}", time(ns)) }
+}
+
+/// `+140 ns, × 0.05`: and what part of the empty path that is.
+fn cell(cost: &Cost) -> String {
+    let text = added(cost.added);
+    match cost.added / cost.floor {
+        part if part < 0.005 => text,
+        part if part < 10.0 => format!("{text}, × {part:.2}"),
+        part => format!("{text}, × {}", count(part)),
+    }
 }
 
 /// `1.4 to 1.8 µs`: half of all that were measured.

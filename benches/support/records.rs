@@ -77,7 +77,10 @@ numbers! {
 
     /// What a process takes at most, in bytes.
     pub struct Memory {
-        pub peak: f64,
+        /// Until a policy is compiled.
+        pub compiled: f64,
+        /// Until it is applied.
+        pub applied: f64,
     }
 }
 
