@@ -54,14 +54,15 @@ pub fn parts(found: &Found<'_>) -> Vec<Part> {
     let p50 = |records: &[Record<Latency>], case: &str, series: &str| {
         one(records, case, size, series).map_or_else(String::new, |found| time(found.p50))
     };
-    let commit = p50(found.updates, "one address", "dockgate set, commit alone (library)");
+    let commit = |what: &str| [p50(found.updates, "one address", &format!("dockgate set, {what} alone (library)")), String::new()];
     let compiled = STRATEGIES.map(|strategy| p50(found.policies, "compile", strategy));
     let peaks = |of: fn(Memory) -> f64| {
         let text = |found: Memory| format!("{:.0} MB", of(found) / 1e6);
         STRATEGIES.map(|strategy| one(found.memory, "memory", size, strategy).map(text).unwrap_or_default())
     };
     for (work, limit, [set, tree]) in [
-        ("one of 100,000 addresses for another, commit alone", "50 µs", [commit, String::new()]),
+        ("one of 100,000 addresses for another, commit alone", "50 µs", commit("commit")),
+        ("the same without the jumps", "", commit("elements")),
         ("100,000 addresses compiled", "100 ms", compiled),
         ("memory until 100,000 addresses are compiled", "100 MB", peaks(|found| found.compiled)),
         ("memory until they are applied", "", peaks(|found| found.applied)),
