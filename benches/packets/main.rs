@@ -29,6 +29,9 @@ fn main() {
         Ok(stage) => stage,
         Err(error) => return println!("SKIPPED the packets: {error}"),
     };
+    if let Some(error) = stage.no_tun() {
+        println!("{error}: the packets go over veth");
+    }
     let quick = std::env::args().any(|arg| arg == "--test" || arg == "--quick");
     matches::run(&mut stage, if quick { 100 } else { 1000 });
     parts::run(&mut stage, quick);

@@ -59,6 +59,11 @@ impl Stage {
         Ok(Self { criterion, accepts: Path::build("accepts", INWARD)?, drops, records: Records::open("packets") })
     }
 
+    /// Why packets don't go by TUN devices, if they don't.
+    pub fn no_tun(&self) -> Option<&dockgate::lab::Error> {
+        self.accepts.router().no_tun()
+    }
+
     /// Measures a host that `build` has given its rules, with the packets of every case.
     pub fn measure(&mut self, subject: Subject<'_>, build: impl Fn(&mut Path) -> Result<()>, cases: &[Case]) {
         let Subject { group, family, series, size } = subject;
