@@ -1,8 +1,8 @@
 //! Tells the linker which functions to put side by side: `short.ld` says which, and why.
 
-use std::env::var;
+use std::{env::var, fs, io, path::Path};
 
-fn main() {
+fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=short.ld");
     println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     let of = |key| var(key).unwrap_or_default();
@@ -12,6 +12,10 @@ fn main() {
     let flags = of("CARGO_ENCODED_RUSTFLAGS");
     let chosen = var("RUSTC_LINKER").is_ok() || ["linker", "fuse-ld"].iter().any(|word| flags.contains(word));
     if at_home && !chosen {
-        println!("cargo:rustc-link-arg-bins=-T{}/short.ld", of("CARGO_MANIFEST_DIR"));
+        // Cargo finds what is in there also when the folder has been moved.
+        let script = Path::new(&of("OUT_DIR")).join("short.ld");
+        fs::write(&script, include_str!("short.ld"))?;
+        println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     }
+    Ok(())
 }
