@@ -147,25 +147,24 @@ impl Writer {
     /// rules are, and the host need not be asked.
     fn dialect_matters(&self, plan: &Plan, family: Family) -> bool {
         const FEW: usize = 8;
-        let encoded = |rule: &Rule, dialect| {
-            let mut buf = Vec::new();
-            let written = rule.linearize(Context { dialect, ..self.context(family) }, Counters::default(), &mut AttrWriter::new(&mut buf));
-            written.is_ok().then_some(buf)
+        let encoded = |chain: &ChainName, rule: &Rule, dialect| {
+            let (context, mut buf) = (Context { dialect, ..self.context(family) }, Vec::new());
+            linearize(chain, rule, context, Counters::default(), &mut AttrWriter::new(&mut buf)).ok().map(|()| buf)
         };
-        let differs = |rule: &Rule| {
-            let first = encoded(rule, Dialect::Portable);
-            first.is_none() || Dialect::ALL.into_iter().any(|dialect| encoded(rule, dialect) != first)
+        let differs = |chain: &ChainName, rule: &Rule| {
+            let first = encoded(chain, rule, Dialect::Portable);
+            first.is_none() || Dialect::ALL.into_iter().any(|dialect| encoded(chain, rule, dialect) != first)
         };
         // To look at each of many takes longer than to ask.
         let mut looked_at = 0;
-        let mut matters = |rule: &Rule| {
+        let mut matters = |chain: &ChainName, rule: &Rule| {
             looked_at += 1;
-            looked_at > FEW || differs(rule)
+            looked_at > FEW || differs(chain, rule)
         };
         plan.steps.iter().filter(|step| step.family() == family).any(|step| match step {
             Step::Forward(_) => true,
-            Step::Rule(add) => matters(&add.rule),
-            Step::Append { rules, .. } => rules.iter().any(|saved| matters(&saved.rule)),
+            Step::Rule(add) => matters(&add.chain, &add.rule),
+            Step::Append { chain, rules, .. } => rules.iter().any(|saved| matters(chain, &saved.rule)),
             _ => false,
         })
     }
@@ -231,10 +230,7 @@ impl Writer {
         let mut result = Ok(());
         let comment = aside(chain, rule);
         let step = batch.commented_rule(family, chain, place, rule.compat(), comment, |w| {
-            result = match comment {
-                Some(_) => rule.linearize_uncommented(context, counters, w),
-                None => rule.linearize(context, counters, w),
-            };
+            result = linearize(chain, rule, context, counters, w);
         });
         result.map(|()| step).map_err(|error| ApplyError::Linearize { step: step as usize, line: None, error })
     }
@@ -245,6 +241,20 @@ impl Writer {
 fn aside<'r>(chain: &ChainName, rule: &'r Rule) -> Option<&'r str> {
     let ours = is_ours(chain) || Identity::of(rule).is_some();
     rule.last_comment().filter(|comment| ours && comment.len() <= Batch::COMMENT)
+}
+
+/// Writes the rule's expressions, without those of a comment that goes [`aside`].
+fn linearize(
+    chain: &ChainName,
+    rule: &Rule,
+    context: Context<'_>,
+    counters: Counters,
+    w: &mut AttrWriter<'_>,
+) -> Result<(), LinearizeError> {
+    match aside(chain, rule) {
+        Some(_) => rule.linearize_uncommented(context, counters, w),
+        None => rule.linearize(context, counters, w),
+    }
 }
 
 /// What the host's own iptables writes; it is the same for both families, and may have left its
