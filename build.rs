@@ -1,9 +1,9 @@
-//! Tells the linker which functions to put side by side: `short.ld` says which, and why.
+//! Tells the linker which functions to put side by side: `.cargo/short.ld` says which, and why.
 
 use std::{env::var, fs, io, path::Path};
 
 fn main() -> io::Result<()> {
-    println!("cargo:rerun-if-changed=short.ld");
+    println!("cargo:rerun-if-changed=.cargo/short.ld");
     println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     let of = |key| var(key).unwrap_or_default();
     // Here rustc brings its own linker (lld); whoever chose another one goes without, as not all read
@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     if at_home && !chosen {
         // Cargo finds what is in there also when the folder has been moved.
         let script = Path::new(&of("OUT_DIR")).join("short.ld");
-        fs::write(&script, include_str!("short.ld"))?;
+        fs::write(&script, include_str!(".cargo/short.ld"))?;
         println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     }
     Ok(())
