@@ -102,9 +102,16 @@ impl Kind {
     }
 }
 
+const CHAIN: &str = "mark-";
+
 /// The chain that gives a packet that id.
 pub(super) fn chain(id: u32) -> String {
-    format!("mark-{id}")
+    format!("{CHAIN}{id}")
+}
+
+/// The id that a packet gets in that chain.
+pub(super) fn id(chain: &str) -> Option<u32> {
+    chain.strip_prefix(CHAIN)?.parse().ok()
 }
 
 impl fmt::Display for Kind {

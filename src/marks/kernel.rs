@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::{Chain, Difference, Element, Kind, MOST, PRIORITY, Set, TABLE, Table, element::chain as chain_of};
+use super::{
+    Chain, Difference, Element, Kind, MOST, PRIORITY, Set, TABLE, Table,
+    element::{chain as chain_of, id},
+    lower::class_of,
+};
 use crate::{
     attr::{Attr, Attrs, Writer, be32, string, table},
     expr::Verdict,
@@ -111,8 +115,7 @@ impl Chain {
     /// By what chains are ordered: those that others lead to first.
     pub(super) fn order(&self) -> (u8, Option<u32>, &str) {
         let name = self.name.as_str();
-        let number = |start| name.strip_prefix(start).and_then(|number: &str| number.parse().ok());
-        match (number("mark-"), number("class-")) {
+        match (id(name), class_of(name)) {
             (Some(id), _) => (0, Some(id), name),
             (_, Some(class)) => (1, Some(class), name),
             _ => (2, None, name),
@@ -199,7 +202,7 @@ fn element(content: &[u8], kind: Kind) -> Option<Element> {
             NFTA_SET_ELEM_KEY => read.key = kind.number(table::<2>(payload).ok()?[NFTA_DATA_VALUE as usize]?)?,
             NFTA_SET_ELEM_FLAGS => read.end = be32(payload)? == NFT_SET_ELEM_INTERVAL_END,
             NFTA_SET_ELEM_DATA => match Verdict::read(table::<3>(payload).ok()?[NFTA_DATA_VERDICT as usize]?)? {
-                Verdict::Goto(chain) => read.id = chain.strip_prefix("mark-")?.parse().ok()?,
+                Verdict::Goto(chain) => read.id = id(chain)?,
                 _ => return None,
             },
             // Comments, and nft's note that an interval has no end.

@@ -139,8 +139,15 @@ pub(super) fn room(kind: Kind, elements: &[Element]) -> u32 {
     (elements.len() + elements.len() / 4 + 64) as u32
 }
 
+const CLASS: &str = "class-";
+
 fn class_chain(number: u32) -> String {
-    format!("class-{number}")
+    format!("{CLASS}{number}")
+}
+
+/// The class whose chain that is.
+pub(super) fn class_of(chain: &str) -> Option<u32> {
+    chain.strip_prefix(CLASS)?.parse().ok()
 }
 
 fn chain(name: &str) -> ChainName {
