@@ -10,7 +10,7 @@ use dockgate::{
     save::{SavedChain, SavedRule},
 };
 
-use super::policies::{compiled, desired};
+use super::policies::compiled;
 use crate::table::{carry_out, rule, ruleset};
 
 fn steps(table: &mut Ruleset, desired: &Ours) -> Vec<Step> {
@@ -56,7 +56,7 @@ fn one_rule_of_many_is_exchanged_and_another_policy_is_written_anew() {
 fn one_address_of_a_policy_of_many_is_a_change_of_few_rules() {
     let policy = |odd: &str| {
         let addresses: String = (0..10_000).map(|n: u32| format!("\"10.{}.{}.7\",", n >> 8, n & 255)).collect();
-        desired(
+        Ours::desired(
             &compiled(&format!("external = \"eth0\"\ndefault = \"drop\"\n[[rule]]\nallow = \"443/tcp\"\nfrom = [\"{odd}\",{addresses}]\n")),
             Family::Ip,
         )

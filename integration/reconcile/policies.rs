@@ -2,10 +2,7 @@
 
 use dockgate::{
     compile::{self, Compiled},
-    model::Family,
-    plan::ours::Ours,
     policy::{self, File, Policy},
-    save::SavedRule,
 };
 use proptest::{
     collection::vec,
@@ -62,10 +59,4 @@ pub fn text() -> impl Strategy<Value = String> {
 pub fn compiled(text: &str) -> Compiled {
     let read = Policy::parse(vec![File::new("random.toml", text)]);
     compile::docker_user(&read.policy, "random", Some(policy::Strategy::Tree))
-}
-
-/// What should stand in a table.
-pub fn desired(compiled: &Compiled, family: Family) -> Ours {
-    let jump = SavedRule { rule: compiled.jump(), counters: Default::default(), line: usize::MAX };
-    Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump), marks: None }
 }

@@ -15,7 +15,7 @@ use dockgate::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use super::policies::{compiled, desired, text};
+use super::policies::{compiled, text};
 use crate::table::{carry_out, chain, entry, rule, ruleset};
 
 /// What somebody does by hand. Numbers are taken modulo what is there.
@@ -291,7 +291,7 @@ proptest! {
     fn every_policy_replaces_every_other_and_nothing_else(
         a in text(), b in text(), c in text(), there in 0..4u8, before in vec(deed(), 0..4), deeds in vec(deed(), 0..8),
     ) {
-        let [a, b, c] = [a, b, c].map(|text| desired(&compiled(&text), Family::Ip));
+        let [a, b, c] = [a, b, c].map(|text| Ours::desired(&compiled(&text), Family::Ip));
         let mut table = Table::new(there);
         before.iter().for_each(|deed| { table.suffer(deed, &c); });
         let untouched = others(&table.ruleset);
@@ -324,7 +324,7 @@ proptest! {
     fn a_trial_leaves_what_stands_and_ends_without_a_trace(
         a in text(), b in text(), there in 0..4u8, before in vec(deed(), 0..4), once: bool,
     ) {
-        let [a, b] = [a, b].map(|text| desired(&compiled(&text), Family::Ip));
+        let [a, b] = [a, b].map(|text| Ours::desired(&compiled(&text), Family::Ip));
         let mut table = Table::new(there);
         before.iter().filter(|deed| !matches!(deed, Deed::Trial)).for_each(|deed| { table.suffer(deed, &b); });
         table.apply(&a);

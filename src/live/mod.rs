@@ -201,8 +201,9 @@ impl Host {
             return Err(LiveError::SetsOnTrial);
         }
         let mut changes = Vec::new();
+        let known = self.known.as_ref();
         let plan = transact(&mut self.netlink, self.options, |netlink| {
-            let standing = survey(netlink, None)?;
+            let standing = survey(netlink, known)?;
             changes = difference(&standing, &desired)?.changes;
             let mut plan = Plan::default();
             // The time begins with each attempt.
@@ -241,10 +242,10 @@ impl Host {
     /// # Errors
     /// [`LiveError::NoTrial`]
     pub fn end_trial(&mut self) -> Result<Outcome, LiveError> {
-        let mut some = false;
+        let (mut some, known) = (false, self.known.as_ref());
         let plan = transact(&mut self.netlink, self.options, |netlink| {
             let mut plan = Plan::default();
-            for Standing { ruleset, .. } in &survey(netlink, None)? {
+            for Standing { ruleset, .. } in &survey(netlink, known)? {
                 some |= Ours::on_trial(ruleset).is_some();
                 match Ours::observe(ruleset) {
                     // There was nothing before it.
@@ -389,12 +390,7 @@ fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, 
 }
 
 fn desired(compiled: &Compiled) -> [Ours; 2] {
-    let jump = crate::save::SavedRule { rule: compiled.jump(), counters: Default::default(), line: usize::MAX };
-    Family::BOTH.map(|family| Ours {
-        chains: compiled.chains(family).to_vec(),
-        jump: Some(jump.clone()),
-        marks: compiled.table(family).cloned(),
-    })
+    Family::BOTH.map(|family| Ours::desired(compiled, family))
 }
 
 /// `-m time --datestart … --datestop … -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`

@@ -131,10 +131,9 @@ impl Path {
             let mut plan = Plan::default();
             for family in Family::BOTH {
                 let ruleset = Ruleset::read(netlink, family, Which::All)?;
-                let jump = SavedRule { rule: compiled.jump(), counters: Counters::default(), line: 0 };
-                let desired = ours::Ours { chains: compiled.chains(family).to_vec(), jump: Some(jump), marks: None };
+                let desired = ours::Ours::desired(compiled, family);
                 let standing = Table::read(netlink, family)?;
-                ours::reconcile_marks(family, standing.as_ref(), compiled.table(family), &mut plan);
+                ours::reconcile_marks(family, standing.as_ref(), desired.marks.as_ref(), &mut plan);
                 ours::reconcile(&ruleset, &desired, &mut plan, &mut Vec::new())?;
             }
             Ok(plan)

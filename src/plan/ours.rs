@@ -7,7 +7,7 @@ use super::{
     restore::{Places, Staying, edit},
 };
 use crate::{
-    compile::{Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
+    compile::{Compiled, Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
     marks::Table,
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
@@ -60,6 +60,12 @@ pub enum ChangeKind {
 }
 
 impl Ours {
+    /// What should stand of a policy.
+    pub fn desired(compiled: &Compiled, family: Family) -> Self {
+        let jump = SavedRule { rule: compiled.jump(), counters: Counters::default(), line: usize::MAX };
+        Self { chains: compiled.chains(family).to_vec(), jump: Some(jump), marks: compiled.table(family).cloned() }
+    }
+
     /// What stands in a table, what is on trial left out; not yet our own table.
     pub fn observe(ruleset: &Ruleset) -> Self {
         let chains = chains_from(ruleset, ROOT, |name| is_ours(name) && !is_trial(name));
