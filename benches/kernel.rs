@@ -7,10 +7,7 @@
 #[expect(dead_code, reason = "each benchmark takes a part of it")]
 mod support;
 
-use std::{
-    cell::RefCell,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use dockgate::{
@@ -22,6 +19,7 @@ use dockgate::{
     ruleset::{Ruleset, Which},
 };
 use support::{
+    experiment::took,
     workload,
     world::{self, Result, World},
 };
@@ -54,15 +52,15 @@ fn main() {
         let rules = workload::rules(0..size);
         paired(&mut criterion, "append", size, 1, || {
             let before = shorten(&mut world, &rules)?;
-            let floor = timed(|| world.replay(&replay))?;
-            let taken = timed(|| batch(&mut world, &one))?;
+            let floor = took(|| world.replay(&replay))?;
+            let taken = took(|| batch(&mut world, &one))?;
             check(world.count()? == before + 2)?;
             Ok((taken, floor))
         });
         paired(&mut criterion, "append as the command", size, 1, || {
             shorten(&mut world, &rules)?;
-            let floor = timed(|| world.replay(&replay))?;
-            let taken = timed(|| append(&mut world, one.clone()))?;
+            let floor = took(|| world.replay(&replay))?;
+            let taken = took(|| append(&mut world, one.clone()))?;
             Ok((taken, floor))
         });
     }
@@ -71,13 +69,13 @@ fn main() {
         let filled = world.fill(&rules).and_then(|()| check(world.holds(&rules)?));
         filled.unwrap_or_else(|error| panic!("{size} rules: {error}"));
         paired(&mut criterion, "dump", size, size, || {
-            let floor = timed(|| world.dump())?;
-            let taken = timed(|| read(&mut world))?;
+            let floor = took(|| world.dump())?;
+            let taken = took(|| read(&mut world))?;
             Ok((taken, floor))
         });
         paired(&mut criterion, "check", size, size, || {
-            let floor = timed(|| world.dump())?;
-            let taken = timed(|| Ok(plan::check(&read(&mut world)?, &ChainName::docker_user(), &rules[size - 1..])?))?;
+            let floor = took(|| world.dump())?;
+            let taken = took(|| Ok(plan::check(&read(&mut world)?, &ChainName::docker_user(), &rules[size - 1..])?))?;
             Ok((taken, floor))
         });
     }
@@ -108,17 +106,9 @@ fn paired(criterion: &mut Criterion, name: &str, size: usize, elements: usize, m
     }
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<Duration> {
-    let begin = Instant::now();
-    let done = work()?;
-    let taken = begin.elapsed();
-    drop(done);
-    Ok(taken)
-}
-
 fn empty_then<T>(world: &mut World, work: impl FnOnce(&mut World) -> Result<T>) -> Result<Duration> {
     world.empty()?;
-    timed(|| work(world))
+    took(|| work(world))
 }
 
 /// Makes the chain have these rules again when it has grown by a hundred; how many it has.

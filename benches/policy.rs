@@ -94,16 +94,7 @@ fn text(size: usize, family: Family) -> String {
 }
 
 fn run(session: &mut Session, case: &str, size: usize, contenders: Vec<Contender<'_, ()>>) -> Result<()> {
-    let experiment = Experiment {
-        title: case.to_owned(),
-        rounds: 40,
-        patience: Duration::from_secs(5),
-        turn: Duration::from_millis(20),
-        prepare: Box::new(|()| Ok(())),
-        verify: Box::new(|(), _| Ok(())),
-        contenders,
-        columns: Vec::new(),
-    };
+    let experiment = Experiment::plain(case, Duration::from_secs(5), contenders);
     session.run(&mut (), size, experiment)
 }
 
@@ -127,7 +118,7 @@ fn compiling(text: &str) -> Result<Vec<Contender<'static, ()>>> {
 fn comparing(text: &str) -> Result<Vec<Contender<'static, ()>>> {
     by_strategy(text, |policy, strategy| {
         let compiled = compile::docker_user(&policy, "bench", Some(strategy));
-        let (ruleset, ours) = (applied(&compiled), desired(&compiled, Family::Ip));
+        let (ruleset, ours) = (applied(&compiled), Ours::desired(&compiled, Family::Ip));
         Box::new(move |()| {
             timed(|| {
                 let (mut plan, mut changes) = (Plan::default(), Vec::new());
@@ -137,14 +128,6 @@ fn comparing(text: &str) -> Result<Vec<Contender<'static, ()>>> {
             })
         })
     })
-}
-
-fn desired(compiled: &Compiled, family: Family) -> Ours {
-    Ours {
-        chains: compiled.chains(family).to_vec(),
-        jump: Some(SavedRule { rule: compiled.jump(), counters: Default::default(), line: 0 }),
-        marks: compiled.table(family).cloned(),
-    }
 }
 
 /// The table once the policy is applied.
@@ -164,7 +147,7 @@ fn applied(compiled: &Compiled) -> Ruleset {
         uses: 1,
         rules: Some(rules.iter().enumerate().map(entry).collect()),
     };
-    let ours = desired(compiled, family);
+    let ours = Ours::desired(compiled, family);
     let mut chains: Vec<Chain> = ours.chains.iter().map(|saved| chain(saved.name.clone(), &saved.rules)).collect();
     chains.push(chain(ChainName::docker_user(), ours.jump.as_slice()));
     Ruleset { family, generation: Generation(1), chains, sets: Default::default() }

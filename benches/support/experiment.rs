@@ -103,6 +103,22 @@ impl Outcome {
 /// Fewer rounds have no median to speak of.
 const FEWEST: usize = 3;
 
+impl<'a> Experiment<'a, ()> {
+    /// Contenders who need nothing between their runs, and look after what comes out by themselves.
+    pub fn plain(title: &str, patience: Duration, contenders: Vec<Contender<'a, ()>>) -> Self {
+        Self {
+            title: title.to_owned(),
+            rounds: 40,
+            patience,
+            turn: Duration::from_millis(20),
+            prepare: Box::new(|()| Ok(())),
+            verify: Box::new(|(), _| Ok(())),
+            contenders,
+            columns: Vec::new(),
+        }
+    }
+}
+
 impl<W> Experiment<'_, W> {
     /// Runs all rounds, and one before them that does not count.
     ///
@@ -159,11 +175,16 @@ impl<W> Experiment<'_, W> {
 /// # Errors
 /// Its own.
 pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<Sample> {
+    took(work).map(Into::into)
+}
+
+/// How long something takes, without the time to free what it gives.
+pub fn took<T>(work: impl FnOnce() -> Result<T>) -> Result<Duration> {
     let begin = Instant::now();
     let done = work()?;
-    let wall = begin.elapsed();
+    let taken = begin.elapsed();
     drop(done);
-    Ok(wall.into())
+    Ok(taken)
 }
 
 /// Says on a terminal, over what was said before, how far it is.

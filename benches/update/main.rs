@@ -93,16 +93,7 @@ fn compare(session: &mut Session, case: Case, size: usize, tools: &[&Tool]) -> R
             Ok(taken.into())
         }));
     }
-    let experiment = Experiment {
-        title: case.name().to_owned(),
-        rounds: 40,
-        patience: Duration::from_secs(10),
-        turn: Duration::from_millis(20),
-        prepare: Box::new(|()| Ok(())),
-        verify: Box::new(|(), _| Ok(())),
-        contenders,
-        columns: Vec::new(),
-    };
+    let experiment = Experiment::plain(case.name(), Duration::from_secs(10), contenders);
     session.run(&mut (), size, experiment)
 }
 

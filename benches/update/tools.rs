@@ -1,10 +1,6 @@
 //! Who can hold a list, and how each of them changes it.
 
-use std::{
-    fmt::Write as _,
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use dockgate::{
     apply::{ApplyError, Options, transact},
@@ -21,6 +17,7 @@ use crate::{
     FAMILY, INWARD,
     hands::Hands,
     support::{
+        experiment::took,
         process::{self, DOCKGATE},
         shapes::{IN_IPSET, List, MARKED, compiled},
         workload::parse,
@@ -152,14 +149,6 @@ fn lines(each: impl Fn(&IpAddr) -> String, addresses: &[IpAddr]) -> String {
     })
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<Duration> {
-    let begin = Instant::now();
-    let done = work()?;
-    let taken = begin.elapsed();
-    drop(done);
-    Ok(taken)
-}
-
 fn library(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
     if change.case != Whole {
         return edit(hands, change.removed, change.added);
@@ -167,7 +156,7 @@ fn library(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
     let chain = ChainName::docker_user();
     let rules = rules(&change.to.members).into_iter().map(|rule| SavedRule { rule, counters: Counters::default(), line: 0 });
     let mut desired = Some(SavedChain { name: chain.clone(), declared: true, rules: rules.collect() });
-    timed(|| {
+    took(|| {
         Ok(transact(hands.netlink(), Options::default(), |netlink| {
             let observed = Ruleset::read(netlink, FAMILY, Which::Of(&chain))?;
             let mut plan = Plan::default();
@@ -181,7 +170,7 @@ fn library(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
 pub fn edit(hands: &mut Hands, removed: &[IpAddr], added: &[IpAddr]) -> Result<Duration> {
     let chain = ChainName::docker_user();
     let (removed, added) = (rules(removed), rules(added));
-    timed(|| {
+    took(|| {
         Ok(transact(hands.netlink(), Options::default(), |netlink| {
             let which = if removed.is_empty() { Which::None } else { Which::Like(&chain, &removed) };
             let observed = Ruleset::read(netlink, FAMILY, which)?;
@@ -266,7 +255,7 @@ fn apply_set(hands: &mut Hands, change: &Change<'_>) -> Result<Duration> {
 /// From a compiled policy on: what stands is read, compared, written to the history, and changed.
 fn apply(hands: &mut Hands, change: &Change<'_>, strategy: Strategy) -> Result<Duration> {
     let compiled = compiled(&text(change.to), strategy)?;
-    timed(|| Ok(hands.live.apply(&compiled)?))
+    took(|| Ok(hands.live.apply(&compiled)?))
 }
 
 /// The transaction alone, encoded and committed: what stands is read, and compared, before, and in which
@@ -289,7 +278,7 @@ fn commit(hands: &mut Hands, change: &Change<'_>, wanted: impl Fn(&Step) -> bool
     }
     let mut plan = Some(plan);
     let options = Options { dialect: Some(Dialect::Portable), ..Options::default() };
-    timed(|| Ok(transact(hands.netlink(), options, |_| plan.take().ok_or(ApplyError::Contended))?))
+    took(|| Ok(transact(hands.netlink(), options, |_| plan.take().ok_or(ApplyError::Contended))?))
 }
 
 /// From the text on.
