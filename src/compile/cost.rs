@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::Family;
 
-// In tenths of what one comparison of an address takes (`-s`), as `benches/packet` measured them one
+// In tenths of what one comparison of an address takes (`-s`), as `benches/packets` measured them one
 // by one on kernel 6.18: the ratios of one machine hold for others.
 
 /// `-s ADDRESS`
