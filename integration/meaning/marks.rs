@@ -30,6 +30,7 @@ impl Giver {
                         let last = set.elements.get(at + 1).map_or(u128::MAX, |next| next.key - 1);
                         giver.networks.push((element.key, last, class));
                     }
+                    Kind::Hash => {}
                     Kind::Ports(protocol, class) => drop(giver.ports.insert((class, protocol, element.key as u16), element.id)),
                 }
             }

@@ -5,7 +5,7 @@ use dockgate::{
     compile::{self, Compiled},
     lab::{Packet, Router},
     live::{Fault, History, Host},
-    marks::{MOST, Set, Table},
+    marks::{Kind, MOST, Set, Table},
     measure::{Path, stranger},
     message::Batch,
     model::Family,
@@ -76,6 +76,7 @@ fn what_people_read() {
         session.all(&["dockgate plan web.toml", "dockgate apply web.toml", "dockgate status", "iptables -S", "nft list table ip dockgate"]);
         session.write("web.toml", &POLICY.replace("192.168.1.7", "192.168.1.8"));
         session.all(&["dockgate plan web.toml", "dockgate -v apply web.toml", "dockgate plan web.toml", "dockgate rollback"]);
+        session.all(&["nft add element ip dockgate hosts-2 { 203.0.113.9 }", "dockgate status", "dockgate plan web.toml", "dockgate apply web.toml"]);
         session.all(&["dockgate apply web.toml --strategy tree", "dockgate status", "nft list tables", "dockgate rollback"]);
         session.all(&["nft delete table ip dockgate", "dockgate status", "dockgate plan web.toml", "dockgate apply web.toml"]);
         session.all(&["dockgate remove", "nft list tables", "dockgate rollback --list"]);
@@ -137,15 +138,14 @@ fn one_sender_is_one_element() {
         host.apply(&compiled(POLICY)).unwrap();
         let next = compiled(&POLICY.replace("192.168.1.7", "192.168.1.8"));
         let plan = host.apply(&next).unwrap().plan;
-        let elements = plan.steps.iter().filter_map(|step| match step {
-            Step::Elements(family, difference) => Some((*family, difference.removed.len(), difference.added.len())),
-            Step::NewMarks(..) | Step::DeleteMarks(_) => panic!("{plan}"),
-            _ => None,
+        let elements = plan.steps.iter().map(|step| match step {
+            Step::Elements(family, difference) => (*family, difference.kind, difference.removed.len(), difference.added.len()),
+            _ => panic!("{plan}"),
         });
-        assert_eq!(elements.collect::<Vec<_>>(), [(Family::Ip, 1, 1)], "{plan}");
-        // And the jumps, which name the policy.
-        assert_eq!(plan.messages(), 2 + 4, "{plan}");
+        // No rule changes; which senders there are, says a hash.
+        assert_eq!(elements.collect::<Vec<_>>(), [(Family::Ip, Kind::Hosts(Family::Ip, 2), 1, 1), (Family::Ip, Kind::Hash, 1, 1)]);
         assert_eq!(standing(&mut host), wanted(&next));
+        assert!(host.status().unwrap().iter().all(|status| !status.has_drifted()));
     });
 }
 
@@ -165,6 +165,8 @@ fn what_others_do_to_it_is_seen_and_mended() {
             ("add element ip dockgate tcp-0 { 22 : goto mark-1 }", false),
             ("add element ip dockgate tcp-0 { 80 : drop }", false),
             ("flush set ip dockgate networks-1", true),
+            ("flush set ip6 dockgate hash", true),
+            ("delete set ip dockgate hash", false),
             ("flush chain ip dockgate forward", false),
             ("insert rule ip dockgate forward ip saddr 1.2.3.4 drop", false),
             ("add set ip dockgate mine { type ipv4_addr; }", false),
@@ -181,7 +183,7 @@ fn what_others_do_to_it_is_seen_and_mended() {
             }
             let status = host.status().unwrap();
             let seen = line == "flush ruleset"
-                || status.iter().any(|status| status.faults.iter().any(|fault| matches!(fault, Fault::Changed | Fault::NoTable)));
+                || status.iter().any(|status| status.faults.iter().any(|fault| matches!(fault, Fault::Changed | Fault::Senders | Fault::NoTable)));
             assert!(seen, "{line}: {status:?}");
             let plan = host.apply(&compiled).unwrap().plan;
             assert!(!plan.is_empty(), "{line}");

@@ -231,7 +231,7 @@ fn senders(loaded: &Loaded, outcome: &Outcome, mut each: impl FnMut(Group, [usiz
     let mut count = |family, kind: Kind, added: &[Element], removed: &[Element]| {
         let class = match kind {
             Kind::Hosts(_, class) | Kind::Networks(_, class) => class as usize,
-            Kind::Ports(..) => return,
+            Kind::Ports(..) | Kind::Hash => return,
         };
         let rule = loaded.compiled.marks(family).and_then(|marks| marks.classes.get(class)?.rule);
         let number = |all: &[Element]| all.iter().filter(|element| !element.end).count();

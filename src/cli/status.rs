@@ -112,6 +112,10 @@ fn words(fault: Fault, status: &Status) -> String {
             "the table `{} {TABLE}` is gone, so that no sender is known and nobody is marked; `dockgate apply POLICY` brings it back",
             status.family
         ),
+        Fault::Senders => format!(
+            "the senders in the table `{} {TABLE}` are not those of the policy; `dockgate plan POLICY` shows which were changed",
+            status.family
+        ),
         Fault::Foreign(rules) => {
             let rules = number(rules, "rule");
             format!(

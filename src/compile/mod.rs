@@ -41,7 +41,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    marks::{Marks, Table},
+    marks::{Frame, Marks, Table},
     matches::{Comment, Match},
     model::{ChainName, Family},
     policy::{Policy, Strategy},
@@ -66,7 +66,7 @@ pub struct Identity {
     /// Its file's name without `.toml`.
     pub name: String,
     /// [`text_hash`] of its IPv4 chains, `-`, and that of its IPv6 chains. Policies that mean the
-    /// same to the kernel have the same.
+    /// same to the kernel have the same; and so have those that differ in the senders in sets alone.
     pub hash: String,
 }
 
@@ -156,7 +156,7 @@ pub fn docker_user(policy: &Policy, name: &str, strategy: Option<Strategy>) -> C
 }
 
 /// What tells the rules of one family from others: the first 8 hexadecimal digits of the SHA-256 of
-/// their text, in the order of the chains' names, and of that of our own table.
+/// their text, in the order of the chains' names, and of that of our own table without its senders.
 pub fn text_hash(chains: &[SavedChain], table: Option<&Table>) -> String {
     let (mut hash, mut text) = (Sha256::new(), String::new());
     let mut chains: Vec<&SavedChain> = chains.iter().collect();
@@ -169,7 +169,7 @@ pub fn text_hash(chains: &[SavedChain], table: Option<&Table>) -> String {
         hash.update(&text);
     }
     if let Some(table) = table {
-        hash.update(table.to_string());
+        hash.update(Frame(table).to_string());
     }
     hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

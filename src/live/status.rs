@@ -52,6 +52,8 @@ pub enum Fault {
     Changed,
     /// Rules test a mark, and the table that gives it is not there: no sender is known.
     NoTable,
+    /// The senders in our own table are not those that it had.
+    Senders,
     /// So many rules in our chains can't be read.
     Foreign(usize),
     /// The other family has this policy, and this one has not.
@@ -117,11 +119,11 @@ fn one(standing: &Standing, now: u64) -> Status {
     };
     let tested = |saved: &SavedRule| saved.rule.matches.iter().any(|one| matches!(one, Match::Mark(_)));
     let unmarked = ours.marks.is_none() && ours.chains.iter().any(|chain| chain.rules.iter().any(tested));
-    status.faults = faults(ruleset, &status, jumps.len(), unmarked);
+    status.faults = faults(ruleset, &status, jumps.len(), ours.marks.as_ref(), unmarked);
     status
 }
 
-fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, unmarked: bool) -> Vec<Fault> {
+fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, marks: Option<&Table>, unmarked: bool) -> Vec<Fault> {
     let own = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
     let foreign = own.flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count();
     let mut faults = Vec::new();
@@ -141,6 +143,8 @@ fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, unmarked: bool) -> V
     if changed && status.jump.is_some() {
         // A policy may test a mark by itself, which somebody else gives.
         faults.push(if unmarked { Fault::NoTable } else { Fault::Changed });
+    } else if marks.is_some_and(|table| !table.is_sound()) {
+        faults.push(Fault::Senders);
     }
     if foreign > 0 {
         faults.push(Fault::Foreign(foreign));

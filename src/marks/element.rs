@@ -23,6 +23,8 @@ pub enum Kind {
     Networks(Family, u32),
     /// The port of that protocol that the client asked for, in that class → the chain `mark-ID`.
     Ports(Protocol, u32),
+    /// No packet asks for it: its one element says which senders there are ([`Table::hash`]).
+    Hash,
 }
 
 /// An element of a set.
@@ -43,17 +45,27 @@ impl Kind {
             Self::Hosts(_, class) => format!("hosts-{class}"),
             Self::Networks(_, class) => format!("networks-{class}"),
             Self::Ports(protocol, class) => format!("{}-{class}", protocol.name().unwrap_or("port")),
+            Self::Hash => HASH.to_owned(),
         }
+    }
+
+    /// Does it hold senders?
+    pub fn has_senders(self) -> bool {
+        matches!(self, Self::Hosts(..) | Self::Networks(..))
     }
 
     /// The set of that name in a family's table, with such flags (`NFT_SET_…`).
     pub(super) fn of(name: &str, flags: u32, family: Family) -> Option<Self> {
-        let (begin, class) = name.split_once('-')?;
-        let class = class.parse().ok()?;
-        let kind = match begin {
-            "hosts" => Self::Hosts(family, class),
-            "networks" => Self::Networks(family, class),
-            _ => Self::Ports(Protocol::parse(begin).ok()??, class),
+        let kind = match name.split_once('-') {
+            None => Self::Hash,
+            Some((begin, class)) => {
+                let class = class.parse().ok()?;
+                match begin {
+                    "hosts" => Self::Hosts(family, class),
+                    "networks" => Self::Networks(family, class),
+                    _ => Self::Ports(Protocol::parse(begin).ok()??, class),
+                }
+            }
         };
         (kind.flags() == flags && kind.name() == name).then_some(kind)
     }
@@ -61,7 +73,7 @@ impl Kind {
     /// `NFT_SET_…`
     pub(super) fn flags(self) -> u32 {
         match self {
-            Self::Hosts(..) => 0,
+            Self::Hosts(..) | Self::Hash => 0,
             Self::Networks(..) => NFT_SET_INTERVAL,
             Self::Ports(..) => NFT_SET_MAP,
         }
@@ -78,17 +90,33 @@ impl Kind {
             Self::Hosts(Family::Ip, _) | Self::Networks(Family::Ip, _) => (7, 4),
             Self::Hosts(..) | Self::Networks(..) => (8, 16),
             Self::Ports(..) => (13, 2),
+            Self::Hash => (19, 4),
         }
     }
 
     /// The key's bytes, in the last [`Kind::key`] of them.
     pub(super) fn bytes(self, key: u128) -> ([u8; 16], usize) {
-        (key.to_be_bytes(), 16 - self.key().1)
+        (self.ordered(key).to_be_bytes(), 16 - self.key().1)
     }
 
     /// The key with those bytes.
     pub(super) fn number(self, bytes: &[u8]) -> Option<u128> {
-        (bytes.len() == self.key().1).then(|| bytes.iter().fold(0, |key, byte| key << 8 | u128::from(*byte)))
+        let number = || self.ordered(bytes.iter().fold(0, |key, byte| key << 8 | u128::from(*byte)));
+        (bytes.len() == self.key().1).then(number)
+    }
+
+    /// A mark has the host's order of bytes, all else the network's.
+    fn ordered(self, key: u128) -> u128 {
+        if self == Self::Hash { (key as u32).to_be().into() } else { key }
+    }
+
+    /// What nft wants to know of the set: the order of bytes, if it is the host's.
+    pub(super) fn notes(self) -> Vec<u8> {
+        /// A note is kind, length, value.
+        const KEY_ORDER: u8 = 0;
+        const HOST: u32 = 1;
+        let note = || [&[KEY_ORDER, 4][..], &HOST.to_ne_bytes()].concat();
+        if self == Self::Hash { note() } else { Vec::new() }
     }
 
     /// An element as nft writes it.
@@ -98,9 +126,12 @@ impl Kind {
             Self::Hosts(Family::Ip, _) | Self::Networks(Family::Ip, _) => Ipv4Addr::from_bits(element.key as u32).to_string(),
             Self::Hosts(..) | Self::Networks(..) => Ipv6Addr::from_bits(element.key).to_string(),
             Self::Ports(..) => format!("{} : goto {}", element.key, chain(element.id)),
+            Self::Hash => format!("{:#010x}", element.key),
         }
     }
 }
+
+const HASH: &str = "hash";
 
 const CHAIN: &str = "mark-";
 
@@ -154,6 +185,7 @@ mod tests {
             (Kind::Hosts(v4, 1), 0x0a01_0203, &[10, 1, 2, 3][..]),
             (Kind::Networks(v6, 2), 1, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
             (Kind::Ports(Protocol::UDP, 3), 443, &[1, 0xbb]),
+            (Kind::Hash, 0x0102_0304, &0x0102_0304_u32.to_ne_bytes()),
         ] {
             let (bytes, from) = kind.bytes(key);
             assert_eq!(&bytes[from..], expected, "{kind:?}");

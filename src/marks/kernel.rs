@@ -23,7 +23,7 @@ impl Table {
         for set in &self.sets {
             let Set { kind, size, .. } = *set;
             let data = kind.is_map().then_some((NFT_DATA_VERDICT, 0));
-            batch.new_set(family, NewSet { name: &kind.name(), flags: kind.flags(), key: kind.key(), data, size });
+            batch.new_set(family, NewSet { name: &kind.name(), flags: kind.flags(), key: kind.key(), data, size, notes: &kind.notes() });
         }
         for chain in &self.chains {
             match chain.base {

@@ -49,7 +49,10 @@ impl Marks {
         chains.push(Chain { name: chain(FORWARD), base: true, rules: forward });
         sets.extend((0..).zip(&self.classes).flat_map(ports));
         sets.sort_by_key(|set| set.kind);
-        Table { chains, sets, strange: false }
+        let mut table = Table { chains, sets, strange: false };
+        let hash = vec![table.hash()];
+        table.sets.push(Set { kind: Kind::Hash, size: room(Kind::Hash, &hash), elements: hash });
+        table
     }
 
     /// The senders of each class: addresses that are looked up one by one, and intervals.

@@ -9,6 +9,7 @@
 //!     set networks-1 { type ipv4_addr; flags interval; }
 //!     set hosts-2    { type ipv4_addr; size 76; }
 //!     map tcp-2      { type inet_service : verdict; size 68; }        # what is told apart by port
+//!     set hash       { type mark; size 65; elements = { 0x2b5c0d41 } } # of all senders
 //!     chain forward {
 //!         type filter hook forward priority -1; policy accept;
 //!         ct state established,related accept
@@ -25,6 +26,9 @@
 //! }
 //! ```
 //!
+//! The jump in `DOCKER-USER` says which policy it is, by a hash of all rules; which senders, says the element
+//! of `hash`. So another address changes elements, and no rule.
+//!
 //! nft lists all of it, and takes its own listing back. That rules out one map from address to class: it
 //! can't say a look-up of what was looked up (1.0.6 aborts), nor a mark that is put together from a map and
 //! the bits of others. Nor may a map with many elements have verdicts: the kernel validates all of it
@@ -38,6 +42,9 @@ mod text;
 
 pub use element::{Element, Kind, MOST};
 pub use text::Damaged;
+pub(crate) use text::Frame;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     model::{ChainName, Family, Protocol},
@@ -128,9 +135,32 @@ impl Table {
         let of = |set: &Set| match set.kind {
             Kind::Hosts(..) => set.elements.len(),
             Kind::Networks(..) => set.elements.iter().filter(|element| !element.end).count(),
-            Kind::Ports(..) => 0,
+            Kind::Ports(..) | Kind::Hash => 0,
         };
         self.sets.iter().map(of).sum()
+    }
+
+    /// Does the hash in it fit the senders that are in it?
+    pub fn is_sound(&self) -> bool {
+        let own = self.sets.iter().find(|set| set.kind == Kind::Hash);
+        own.is_some_and(|own| own.elements == [self.hash()])
+    }
+
+    /// What tells its senders from others: the first 32 bits of the SHA-256 of them all.
+    fn hash(&self) -> Element {
+        let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
+        for Set { kind, elements, .. } in self.sets.iter().filter(|set| set.kind.has_senders()) {
+            bytes.clear();
+            bytes.extend(kind.name().bytes());
+            for element in elements {
+                let (key, from) = kind.bytes(element.key);
+                bytes.push(element.end.into());
+                bytes.extend(&key[from..]);
+            }
+            hash.update(&bytes);
+        }
+        let key = hash.finalize().iter().take(4).fold(0, |key, byte| key << 8 | u128::from(*byte));
+        Element { key, end: false, id: 0 }
     }
 
     /// What makes this table hold what `desired` does, if that can be had by changing elements alone.

@@ -15,6 +15,22 @@ pub struct Damaged;
 impl fmt::Display for Table {
     /// A line for each chain, rule, set and element; all of it but the room that sets have.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines(f, |_| true)
+    }
+}
+
+/// A table without its senders.
+pub(crate) struct Frame<'a>(pub(crate) &'a Table);
+
+impl fmt::Display for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.lines(f, |kind| !kind.has_senders() && kind != Kind::Hash)
+    }
+}
+
+impl Table {
+    /// The elements of sets of that kind alone.
+    fn lines(&self, f: &mut fmt::Formatter<'_>, elements_of: impl Fn(Kind) -> bool) -> fmt::Result {
         if self.strange {
             writeln!(f, "strange")?;
         }
@@ -29,10 +45,10 @@ impl fmt::Display for Table {
         for Set { kind, elements, .. } in &self.sets {
             let family = match kind {
                 Kind::Hosts(family, _) | Kind::Networks(family, _) => *family,
-                Kind::Ports(..) => Family::Ip,
+                Kind::Ports(..) | Kind::Hash => Family::Ip,
             };
             writeln!(f, "set {family} {:x} {kind}", kind.flags())?;
-            for Element { key, end, id } in elements {
+            for Element { key, end, id } in elements.iter().filter(|_| elements_of(*kind)) {
                 writeln!(f, "{} {key:x} {id:x}", if *end { "end" } else { "at" })?;
             }
         }

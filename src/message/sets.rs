@@ -14,6 +14,8 @@ pub struct NewSet<'a> {
     pub data: Option<(u32, usize)>,
     /// So many elements it can hold; 0 for any number.
     pub size: u32,
+    /// nft's own notes (`enum nftnl_udata_set_types` of libnftnl); the kernel keeps them unread.
+    pub notes: &'a [u8],
 }
 
 /// What is in tables of our own. Source: `nf_tables_newset`, `nft_add_set_elem` (`nf_tables_api.c`).
@@ -43,6 +45,9 @@ impl Batch {
                 w.nest(NFTA_SET_DESC, |w| w.be32(NFTA_SET_DESC_SIZE, set.size));
             }
             w.be32(NFTA_SET_ID, id + 1);
+            if !set.notes.is_empty() {
+                w.bytes(NFTA_SET_USERDATA, set.notes);
+            }
         })
     }
 
