@@ -7,9 +7,9 @@ use std::{
 
 use dockgate::{
     compile::{self, Compiled},
-    model::Family,
+    model::{ChainName, Counters, Family},
     policy::{Action, Policy},
-    save::SavedChain,
+    save::{SavedChain, SavedRule},
 };
 
 use super::{
@@ -36,6 +36,7 @@ pub struct Both<'p> {
     pub chains: [Chains; 2],
     trees: usize,
     marked: usize,
+    unvisited: usize,
 }
 
 /// What was tried.
@@ -46,6 +47,8 @@ pub struct Counts {
     pub trees: usize,
     /// Families of policies with marks.
     pub marked: usize,
+    /// Those of them to whose chains packets without a mark do not come.
+    pub unvisited: usize,
     /// So many chains followed each other at most.
     pub depth: usize,
     pub packets: usize,
@@ -73,7 +76,8 @@ impl<'p> Both<'p> {
         let flat = 1 + usize::from(!policy.external.is_empty());
         let (marked, plain): (Vec<Family>, _) = Family::BOTH.into_iter().partition(|&family| compiled.marks(family).is_some());
         let trees = plain.into_iter().filter(|&family| compiled.chains(family).len() > flat).count();
-        Ok(Self { reference: Reference::new(policy)?, chains: [ip?, ip6?], trees, marked: marked.len() })
+        let unvisited = marked.iter().filter(|&&family| compiled.jump(family) != compiled.identity.jump()).count();
+        Ok(Self { reference: Reference::new(policy)?, chains: [ip?, ip6?], trees, marked: marked.len(), unvisited })
     }
 
     /// Tries packets; an error is the one that is judged differently.
@@ -113,6 +117,7 @@ impl<'p> Both<'p> {
         counts.policies += 1;
         counts.trees += self.trees;
         counts.marked += self.marked;
+        counts.unvisited += self.unvisited;
         for chains in &self.chains {
             let (all, met) = chains.met();
             counts.depth = counts.depth.max(chains.depth);
@@ -129,8 +134,11 @@ impl<'p> Both<'p> {
     }
 }
 
+/// The chains, and `DOCKER-USER` with the jump to them.
 fn changed(compiled: &Compiled, family: Family, change: Change) -> Vec<SavedChain> {
-    let mut chains = compiled.chains(family).to_vec();
+    let jump = SavedRule { rule: compiled.jump(family), counters: Counters::default(), line: 0 };
+    let user = SavedChain { name: ChainName::docker_user(), declared: true, rules: vec![jump] };
+    let mut chains = [&[user], compiled.chains(family)].concat();
     change(family, &mut chains);
     chains
 }
@@ -171,6 +179,7 @@ impl AddAssign for Counts {
         self.policies += other.policies;
         self.trees += other.trees;
         self.marked += other.marked;
+        self.unvisited += other.unvisited;
         self.depth = self.depth.max(other.depth);
         self.packets += other.packets;
         self.logged += other.logged;

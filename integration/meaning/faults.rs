@@ -25,6 +25,9 @@ const FAULTS: &[(&str, Change)] = &[
     ("ports are tested both ways", |family, chains| reword(family, chains, " --ctdir ORIGINAL", "")),
     ("a port is the next", |family, chains| reword(family, chains, "--ctorigdstport 8001 ", "--ctorigdstport 8002 ")),
     ("a prefix is half of it", |family, chains| reword(family, chains, "/30 ", "/31 ")),
+    ("only packets with a mark come", |family, chains| {
+        reword(family, chains, "-j DOCKGATE", "-m mark ! --mark 0x0/0xff000000 -j DOCKGATE");
+    }),
     ("gotos come back", |family, chains| reword(family, chains, "-g ", "-j ")),
 ];
 

@@ -6,7 +6,10 @@ use std::{
     thread,
 };
 
-use dockgate::{model::Family, policy::Policy};
+use dockgate::{
+    model::Family,
+    policy::{Action, Policy, Strategy, Verdict},
+};
 
 use super::{
     agree::{AS_COMPILED, Both, Change, Counts, shrunk},
@@ -28,16 +31,25 @@ pub struct Kind {
     pub draw: fn(&mut Dice) -> Policy,
 }
 
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 5] = [
     Kind { name: "everyday", policies: 300, packets: 700, draw: |dice| Universe::lab().policy(dice, &EVERYDAY) },
     Kind { name: "many senders", policies: 90, packets: 4000, draw: senders },
     Kind { name: "many ports", policies: 60, packets: 1500, draw: ports },
+    Kind { name: "lists of senders alone", policies: 40, packets: 1000, draw: lists },
     Kind { name: "many rules", policies: 60, packets: 1500, draw: rules },
 ];
 
 fn senders(dice: &mut Dice) -> Policy {
     let count = 20 + dice.below(300);
     Universe::wild(dice, count).policy(dice, &Size { rules: 1..=6, sources: 1..=count, ports: 0..=2, wide: 10 })
+}
+
+/// Others are let through: their packets need not come to the chains.
+fn lists(dice: &mut Dice) -> Policy {
+    let mut policy = Policy { default: Verdict::Allow, strategy: Strategy::Set, ..senders(dice) };
+    policy.rules.retain(|rule| rule.from.is_some() && matches!(rule.action, Action::Decide(_)));
+    policy.rules.iter_mut().for_each(|rule| rule.inward.clear());
+    policy
 }
 
 fn ports(dice: &mut Dice) -> Policy {
@@ -122,5 +134,6 @@ fn the_chains_do_what_the_policy_says() {
         all += counts;
     }
     all.assert_at_least(500, [60, 120], 1_000_000);
+    assert!(all.unvisited >= 20, "{all:?}");
     assert_eq!(all.depth, DEEPEST, "no tree is as deep as the kernel follows");
 }

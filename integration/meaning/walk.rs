@@ -2,17 +2,22 @@
 
 use std::{cell::Cell, collections::HashMap};
 
-use dockgate::{compile::ROOT, model::Protocol, policy::Block, save::SavedChain, syntax::split};
+use dockgate::{
+    model::{DOCKER_USER, Protocol},
+    policy::Block,
+    save::SavedChain,
+    syntax::split,
+};
 
 use super::{
     marks::Giver,
     packet::{Decision, Fate, Known, Links, Packet},
 };
 
-/// So many chains can follow each other, ours the first: the kernel follows 16, a goto as a jump
-/// (`net/netfilter/nf_tables_api.c`, `nft_chain_validate`); before ours come `FORWARD` and
-/// `DOCKER-USER`, and on trial one more.
-pub const DEEPEST: usize = 13;
+/// So many chains can follow each other, `DOCKER-USER` the first: the kernel follows 16, a goto as a
+/// jump (`net/netfilter/nf_tables_api.c`, `nft_chain_validate`); before it comes `FORWARD`, and on trial
+/// there is one more.
+pub const DEEPEST: usize = 14;
 
 /// Chains that a packet can walk.
 pub struct Chains {
@@ -36,8 +41,8 @@ pub struct Line {
     ports: Option<(u16, u16)>,
     original: bool,
     states: Option<Vec<Known>>,
-    /// Value and mask.
-    mark: Option<(u32, u32)>,
+    /// Value and mask, and whether it must be another value.
+    mark: Option<(u32, u32, bool)>,
     /// The prefix that it logs with.
     pub log: Option<String>,
     pub then: Then,
@@ -96,6 +101,10 @@ impl Line {
             "-i" => self.inward = links(value, negated),
             "-o" => self.outward = links(value, negated),
             "-p" => self.protocol = Some((Protocol::parse(value).ok()??, negated)),
+            "--mark" => {
+                let (value, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
+                self.mark = Some((hexadecimal(value)?, hexadecimal(mask)?, negated));
+            }
             _ if negated => return None,
             "--ctorigdst" => self.asked = Some(Block::parse(value).ok()?),
             "--ctorigdstport" => {
@@ -104,10 +113,6 @@ impl Line {
             }
             "--ctdir" => self.original = value == "ORIGINAL",
             "--ctstate" => self.states = Some(value.split(',').map(states).collect::<Option<Vec<_>>>()?.concat()),
-            "--mark" => {
-                let (value, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
-                self.mark = Some((hexadecimal(value)?, hexadecimal(mask)?));
-            }
             "--log-prefix" => self.log = Some(value.to_owned()),
             "-m" | "--comment" | "--reject-with" => {}
             "-g" => self.then = Then::Goto(*names.get(value)?),
@@ -150,7 +155,7 @@ impl Line {
         !(of_connection && packet.known == Known::Invalid)
             && self.asked.is_none_or(|block| within(&block, packet.asked))
             && self.states.as_ref().is_none_or(|states| states.contains(&packet.known))
-            && self.mark.is_none_or(|(value, mask)| packet.mark & mask == value)
+            && self.mark.is_none_or(|(value, mask, negated)| (packet.mark & mask == value) != negated)
     }
 }
 
@@ -185,7 +190,7 @@ impl Chains {
         if names.len() != saved.len() {
             return Err("two chains have one name".to_owned());
         }
-        let root = *names.get(ROOT).ok_or("there is no first chain")?;
+        let root = *names.get(DOCKER_USER).ok_or("there is no first chain")?;
         let lines = |chain: &SavedChain| chain.rules.iter().map(|saved| Line::parse(&saved.rule.to_string(), &names)).collect();
         let mut chains = Self { chains: saved.iter().map(lines).collect::<Result<_, String>>()?, root, depth: 0, giver };
         let mut depths = vec![None; saved.len()];

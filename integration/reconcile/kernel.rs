@@ -51,7 +51,7 @@ fn listed(family: Family) -> BTreeMap<String, Vec<String>> {
 }
 
 fn expected(family: Family, compiled: Option<&Compiled>, others: &[&str]) -> BTreeMap<String, Vec<String>> {
-    let mut user: Vec<String> = compiled.iter().map(|compiled| compiled.jump().to_string()).collect();
+    let mut user: Vec<String> = compiled.iter().map(|compiled| compiled.jump(family).to_string()).collect();
     let of_others = others.iter().filter(|rule| family == Family::Ip || !rule.contains("192.0.2"));
     user.extend(of_others.map(|rule| (*rule).to_owned()));
     let chains = compiled.into_iter().flat_map(|compiled| compiled.chains(family));
@@ -203,7 +203,7 @@ fn others_lose_nothing_while_policies_come_and_go() {
         }
         assert_eq!(user.iter().filter(|rule| rule.contains("beside-")).count(), written - written / 3);
         assert!(OTHERS.iter().all(|rule| user.iter().any(|found| found == rule)));
-        assert_eq!(user[0], both[1].jump().to_string());
+        assert_eq!(user[0], both[1].jump(Family::Ip).to_string());
         assert_eq!(user.iter().filter(|rule| rule.contains("DOCKGATE")).count(), 1);
         for family in Family::BOTH {
             let chains = both[1].chains(family).iter().map(|chain| &chain.name);

@@ -1,6 +1,8 @@
 //! Our own table: what is written is read back, by us and by nft; what others do to it is seen; what they
 //! mark stays theirs.
 
+use std::time::Duration;
+
 use dockgate::{
     compile::{self, Compiled},
     lab::{Packet, Router},
@@ -76,7 +78,12 @@ fn what_people_read() {
         session.all(&["dockgate plan web.toml", "dockgate apply web.toml", "dockgate status", "iptables -S", "nft list table ip dockgate"]);
         session.write("web.toml", &POLICY.replace("192.168.1.7", "192.168.1.8"));
         session.all(&["dockgate plan web.toml", "dockgate -v apply web.toml", "dockgate plan web.toml", "dockgate rollback"]);
-        session.all(&["nft add element ip dockgate hosts-2 { 203.0.113.9 }", "dockgate status", "dockgate plan web.toml", "dockgate apply web.toml"]);
+        session.all(&[
+            "nft add element ip dockgate hosts-2 { 203.0.113.9 }",
+            "dockgate status",
+            "dockgate plan web.toml",
+            "dockgate apply web.toml",
+        ]);
         session.all(&["dockgate apply web.toml --strategy tree", "dockgate status", "nft list tables", "dockgate rollback"]);
         session.all(&["nft delete table ip dockgate", "dockgate status", "dockgate plan web.toml", "dockgate apply web.toml"]);
         session.all(&["dockgate remove", "nft list tables", "dockgate rollback --list"]);
@@ -183,7 +190,9 @@ fn what_others_do_to_it_is_seen_and_mended() {
             }
             let status = host.status().unwrap();
             let seen = line == "flush ruleset"
-                || status.iter().any(|status| status.faults.iter().any(|fault| matches!(fault, Fault::Changed | Fault::Senders | Fault::NoTable)));
+                || status
+                    .iter()
+                    .any(|status| status.faults.iter().any(|fault| matches!(fault, Fault::Changed | Fault::Senders | Fault::NoTable)));
             assert!(seen, "{line}: {status:?}");
             let plan = host.apply(&compiled).unwrap().plan;
             assert!(!plan.is_empty(), "{line}");
@@ -235,6 +244,34 @@ fn others_marks_stay_theirs() {
         assert!(!path.passes(&packet(outside)).unwrap(), "their mark was taken for ours");
         let listed = nft("list chain ip theirs post");
         assert!(listed.contains("counter packets 1 "), "{listed}");
+    });
+}
+
+#[test]
+fn who_is_in_no_list_does_not_come_to_the_chains() {
+    in_netns("reconcile::sets::who_is_in_no_list_does_not_come_to_the_chains", || {
+        let (listed, other) = (stranger(Family::Ip, 1), stranger(Family::Ip, 2));
+        let text = format!("external = 'eth0'\ndefault = 'allow'\nstrategy = 'set'\n[[rule]]\ndrop = 'any'\nfrom = ['{listed}']\n");
+        let path = Path::build("unvisited", "eth0").unwrap();
+        let passes = |from| path.passes(&Packet::udp((from, 40_000).into(), (Router::receiver(Family::Ip), 8080).into())).unwrap();
+        let mut host = path.router().netns().run(|| host("sets-unvisited")).unwrap();
+        let compiled = compiled(&text);
+        let jump = |path: &Path| path.rules(Family::Ip).unwrap()[0].clone();
+        host.apply(&compiled).unwrap();
+        assert_eq!((passes(listed), passes(other)), (false, true));
+        let words = jump(&path).rule().unwrap().to_string();
+        assert!(words.starts_with("-m mark ! --mark 0x0/0xff000000 "), "{words}");
+        assert_eq!(jump(&path).counters.unwrap().packets, 1, "{words}");
+        // What is on trial is for all packets.
+        let read = Policy::parse(vec![File::new("none.toml", "external = 'eth0'\ndefault = 'drop'\n")]);
+        host.try_out(&compile::docker_user(&read.policy, "none", None), Duration::from_secs(60)).unwrap();
+        assert_eq!((passes(listed), passes(other)), (false, false));
+        host.end_trial().unwrap();
+        assert_eq!((passes(listed), passes(other)), (false, true));
+        assert!(host.status().unwrap().iter().all(|status| !status.has_drifted()));
+        host.apply(&compiled).unwrap();
+        assert_eq!(jump(&path).rule().unwrap().to_string(), words);
+        assert_eq!((passes(listed), passes(other)), (false, true));
     });
 }
 

@@ -69,10 +69,10 @@ impl<'p> Builder<'p> {
         // A packet goes through one of the two lists, each with the rules for it, in order.
         let (outer, inner) = (self.items(true), self.items(false));
         let mut marks = None;
-        if !policy.external.is_empty() {
+        let comment = format!("default: {}", policy.default.word());
+        let end = default(policy.default).map(|end| (Origin::Default, Head::default().rule(self.family, None, &comment, end)));
+        if !policy.external.is_empty() && (end.is_some() || !outer.is_empty()) {
             let outside = self.chain(names::outside());
-            let comment = format!("default: {}", policy.default.word());
-            let end = default(policy.default).map(|end| (Origin::Default, Head::default().rule(self.family, None, &comment, end)));
             // Where others have no rules, they leave as those do who are allowed.
             let early = inner.is_empty().then_some(root);
             marks = self.marked(outside, &outer, end.as_ref(), early);

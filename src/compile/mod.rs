@@ -105,9 +105,18 @@ impl Compiled {
         self.origins.get(line).copied()
     }
 
-    /// The jump that leads to the chains: `-m comment --comment "dockgate: NAME HASH" -j DOCKGATE`.
-    pub fn jump(&self) -> Rule {
-        self.identity.jump()
+    /// The jump that leads to the chains: `-m comment --comment "dockgate: NAME HASH" -j DOCKGATE`. Where
+    /// they say nothing of packets without a mark, as with a list of senders to be dropped, such packets do
+    /// not come there: it begins with `-m mark ! --mark 0x0/MASK`.
+    pub fn jump(&self, family: Family) -> Rule {
+        let mut jump = self.identity.jump();
+        if let Some(mask) = self.marks(family).map(|marks| marks.mask)
+            && passes_unmarked(ROOT, self.chains(family), mask)
+        {
+            let marked = rules::parse(&format!("-m mark ! --mark 0x0/{mask:#x}"), family);
+            jump.matches.splice(0..0, marked.matches);
+        }
+        jump
     }
 }
 
@@ -172,6 +181,20 @@ pub fn text_hash(chains: &[SavedChain], table: Option<&Table>) -> String {
         hash.update(Frame(table).to_string());
     }
     hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Does a packet with none of our marks leave this chain as if there were none?
+fn passes_unmarked(chain: &str, chains: &[SavedChain], mask: u32) -> bool {
+    let rules = chains.iter().find(|saved| saved.name.as_str() == chain).map(|saved| &saved.rules[..]).unwrap_or_default();
+    rules.iter().map(|saved| &saved.rule).all(|rule| {
+        let is_for_marked = rule.matches.iter().any(|one| matches!(one, Match::Mark(mark) if mark.excludes_unmarked(mask)));
+        is_for_marked
+            || match &rule.target {
+                Some(Target::Return) => true,
+                Some(Target::Goto(to)) => passes_unmarked(to.as_str(), chains, mask),
+                _ => false,
+            }
+    })
 }
 
 /// The chain name that these characters make: all ours are short and plain.

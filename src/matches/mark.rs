@@ -15,6 +15,14 @@ pub struct Mark {
     test: Test<marks::Mark>,
 }
 
+impl Mark {
+    /// Does no packet match that has none of these bits set?
+    pub fn excludes_unmarked(&self, bits: u32) -> bool {
+        let Test { negated, value: marks::Mark { value, mask } } = self.test;
+        mask & !bits == 0 && (value == 0) == negated
+    }
+}
+
 impl Extension for Mark {
     const NAME: &'static str = "mark";
     const SUMMARY: &'static str = "the packet's mark";

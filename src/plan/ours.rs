@@ -9,6 +9,7 @@ use super::{
 use crate::{
     compile::{Compiled, Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
     marks::Table,
+    matches::Match,
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
     rule::Rule,
@@ -62,7 +63,7 @@ pub enum ChangeKind {
 impl Ours {
     /// What should stand of a policy.
     pub fn desired(compiled: &Compiled, family: Family) -> Self {
-        let jump = SavedRule { rule: compiled.jump(), counters: Counters::default(), line: usize::MAX };
+        let jump = SavedRule { rule: compiled.jump(family), counters: Counters::default(), line: usize::MAX };
         Self { chains: compiled.chains(family).to_vec(), jump: Some(jump), marks: compiled.table(family).cloned() }
     }
 
@@ -234,11 +235,13 @@ pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) 
     plan.steps.push(first(family, root, gate.clone(), Counters::default()));
     // Where there is no policy yet, the jump says nothing of one.
     let plain = Rule { target: desired.jump.as_ref().and_then(|jump| jump.rule.target.clone()), ..Rule::default() };
-    let jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry)).unwrap_or(SavedRule {
+    let mut jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry)).unwrap_or(SavedRule {
         rule: plain,
         counters: Counters::default(),
         line: 0,
     });
+    // The trial is for all packets.
+    jump.rule.matches.retain(|one| !matches!(one, Match::Mark(_)));
     lead(ruleset, Some(&jump), plan, &mut Vec::new());
     // Last, as in `reconcile`.
     plan.steps.extend(chains.into_iter().map(|chain| Step::Append { family, chain: chain.name, rules: chain.rules }));
