@@ -56,11 +56,20 @@ fn it_tells_what_a_policy_costs_and_leaves_nothing() {
         }
         let told: Value = serde_json::from_str(&dockgate("bench --json --seconds 1", "").ok()).unwrap();
         assert!(told["policy"].is_null(), "{told}");
+        let told: Value =
+            serde_json::from_str(&dockgate(&format!("bench --json --seconds 1 --only policy {}", file.display()), "").ok()).unwrap();
+        assert!(told["linear"].as_array().unwrap().is_empty() && told["policy"]["known"]["added_ns"].is_f64(), "{told}");
+        let text = dockgate("bench --seconds 1 --only changes", "").ok();
+        assert!(text.starts_with("rules in a row   one rule more ") && text.lines().count() == 5, "{text}");
         std::fs::remove_file(&file).unwrap();
         assert_eq!(Netlink::open().unwrap().generation().unwrap(), before);
-        for (line, expected) in
-            [("bench --dry-run", "makes namespaces of its own"), ("bench --seconds 0", "--seconds"), ("bench /no/such", "/no/such")]
-        {
+        for (line, expected) in [
+            ("bench --dry-run", "makes namespaces of its own"),
+            ("bench --seconds 0", "--seconds"),
+            ("bench /no/such", "/no/such"),
+            ("bench --only policy", "needs a policy"),
+            ("bench --only nothing", "nothing"),
+        ] {
             let done = dockgate(line, "");
             assert!(done.code == 2 && done.err.contains(expected), "{line}: {}", done.err);
         }

@@ -201,6 +201,9 @@ enum Command {
         /// Take about so long
         #[arg(long, default_value = "15", value_parser = clap::value_parser!(u64).range(1..=3600))]
         seconds: u64,
+        /// These parts alone: packets (what rules in a row cost one), changes (of rules), policy
+        #[arg(long, value_name = "PART", value_delimiter = ',', value_enum, hide_possible_values = true)]
+        only: Vec<bench::Part>,
     },
 }
 
@@ -348,7 +351,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::Status => status::run(&cli.global),
         Command::Print { what } => print::run(*what),
         Command::Demo => demo::run(&cli.global),
-        Command::Bench { policy, how, seconds } => bench::run(&cli.global, policy, *how, *seconds),
+        Command::Bench { policy, how, seconds, only } => bench::run(&cli.global, policy, *how, *seconds, only),
         Command::Restore { file, counters, noflush } => restore::run(&cli.global, file.as_deref(), *counters, *noflush),
     }
 }
