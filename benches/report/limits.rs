@@ -19,7 +19,8 @@ pub struct Found<'a> {
 
 pub const METHOD: &str = "<p>Packets: the least and the most of IPv4 packets from those who are known and from others; lists of
 addresses that are dropped, and that alone are allowed; ports with the same senders for all, and with their own. Behind it the
-part of the empty path beside it. Times and memory: medians.</p>
+part of the empty path beside it. One sender: all packets come from the same address, so that what is looked up is in the
+processor's caches. Times and memory: medians.</p>
 ";
 
 /// The empty path in µs where the limits for packets were set.
@@ -31,19 +32,21 @@ const PACKETS: [(&str, &str, usize, f64); 3] = [
     ("a packet, 100,000 addresses", "addresses", 100_000, 230.0),
     ("a packet, 1,000 mixed rules", "ports", 1000, 400.0),
 ];
+/// Who sends, and what those packets are called.
+const WHO: [(&str, &[&str]); 2] = [("one sender", &["other", "first", "middle", "last"]), ("1,024 senders", &["others", "members"])];
 const STRATEGIES: [&str; 2] = ["dockgate set", "dockgate tree"];
 
 /// A row for each limit.
 pub fn parts(found: &Found<'_>) -> Vec<Part> {
     let mut rows: Vec<Vec<String>> = Vec::new();
-    for (work, group, size, limit) in PACKETS {
-        let of = |strategy: &str| costs(found.packets, group, size, strategy);
+    for ((work, group, size, limit), (who, cases)) in PACKETS.into_iter().flat_map(|row| WHO.map(|who| (row, who))) {
+        let of = |strategy: &str| costs(found.packets, group, size, strategy, cases);
         let floors = STRATEGIES.map(|strategy| of(strategy).iter().map(|cost| cost.floor / 1e3).collect::<Vec<_>>()).concat();
         let [least, most] = PATHS.map(|path| limit / 1e3 / path);
         let limit = format!("{limit} ns, × {most:.2} to {least:.2}");
         rows.push(
             [
-                vec![work.to_owned(), limit],
+                vec![format!("{work}, {who}"), limit],
                 STRATEGIES.map(|strategy| added(&of(strategy))).to_vec(),
                 vec![range(&floors, |us| format!("{us:.1}"), " µs")],
             ]
@@ -54,15 +57,15 @@ pub fn parts(found: &Found<'_>) -> Vec<Part> {
     let p50 = |records: &[Record<Latency>], case: &str, series: &str| {
         one(records, case, size, series).map_or_else(String::new, |found| time(found.p50))
     };
-    let commit = |what: &str| [p50(found.updates, "one address", &format!("dockgate set, {what} alone (library)")), String::new()];
+    let commit = |what: &str| [p50(found.updates, "one address", &format!("dockgate set, {what} (library)")), String::new()];
     let compiled = STRATEGIES.map(|strategy| p50(found.policies, "compile", strategy));
     let peaks = |of: fn(Memory) -> f64| {
         let text = |found: Memory| format!("{:.0} MB", of(found) / 1e6);
         STRATEGIES.map(|strategy| one(found.memory, "memory", size, strategy).map(text).unwrap_or_default())
     };
     for (work, limit, [set, tree]) in [
-        ("one of 100,000 addresses for another, commit alone", "50 µs", commit("commit")),
-        ("the same without the jumps", "", commit("elements")),
+        ("one of 100,000 addresses for another, commits in a row", "50 µs", commit("commits in a row")),
+        ("the same, others have emptied the caches", "", commit("commit alone")),
         ("100,000 addresses compiled", "100 ms", compiled),
         ("memory until 100,000 addresses are compiled", "100 MB", peaks(|found| found.compiled)),
         ("memory until they are applied", "", peaks(|found| found.applied)),
@@ -78,14 +81,14 @@ pub fn parts(found: &Found<'_>) -> Vec<Part> {
     vec![Part { title: "Limits".to_owned(), svg: None, table: Some(Table { head, rows }) }]
 }
 
-/// Those of a strategy, from senders that take turns.
-fn costs(records: &[Record<Cost>], group: &str, size: usize, strategy: &str) -> Vec<Cost> {
+/// Those of a strategy.
+fn costs(records: &[Record<Cost>], group: &str, size: usize, strategy: &str, cases: &[&str]) -> Vec<Cost> {
     let is_compared = |record: &&Record<Cost>| {
         let replies = record.series.ends_with("replies first");
         record.group.starts_with(group) && record.family == "ip" && record.size == size && record.series.starts_with(strategy) && !replies
     };
-    let turns = |record: &&Record<Cost>| matches!(record.case.as_str(), "others" | "members");
-    records.iter().filter(is_compared).filter(turns).map(|record| record.found).collect()
+    let is_one = |record: &&Record<Cost>| cases.contains(&record.case.as_str());
+    records.iter().filter(is_compared).filter(is_one).map(|record| record.found).collect()
 }
 
 /// `+120 to +150 ns, × 0.03 to 0.04`
