@@ -1,11 +1,11 @@
 //! Hosts to compare, and the proof that the packets took the way they are said to.
 
-use std::{cell::OnceCell, time::Duration};
+use std::{cell::OnceCell, collections::HashMap, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use dockgate::{
     lab::Packet,
-    measure::{Pairing, Path},
+    measure::{Cost, Pairing, Path},
     model::{Counters, Family},
 };
 
@@ -17,7 +17,7 @@ pub use crate::support::world::Result;
 pub const INWARD: &str = "eth0";
 
 /// What becomes of packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
     Passes,
     Dropped,
@@ -44,9 +44,18 @@ pub struct Subject<'a> {
     pub size: usize,
 }
 
+/// How long a case is measured.
+const TIME: Duration = Duration::from_millis(300);
+/// So many times the fastest empty path that there was is slow.
+const SLOW: f64 = 1.15;
+/// So many times a case is measured again at most.
+const AGAIN: usize = 6;
+
 /// The hosts without rules, and what was found.
 pub struct Stage {
     criterion: Criterion,
+    /// The fastest empty path that there was, by what goes through it.
+    fastest: HashMap<(Family, Fate, usize), f64>,
     accepts: Path,
     drops: Path,
     records: Records,
@@ -56,7 +65,7 @@ impl Stage {
     pub fn build(criterion: Criterion) -> Result<Self> {
         let mut drops = Path::build("drops", INWARD)?;
         drops.set_policy(false)?;
-        Ok(Self { criterion, accepts: Path::build("accepts", INWARD)?, drops, records: Records::open("packets") })
+        Ok(Self { criterion, fastest: HashMap::new(), accepts: Path::build("accepts", INWARD)?, drops, records: Records::open("packets") })
     }
 
     /// Why packets don't go by TUN devices, if they don't.
@@ -76,7 +85,7 @@ impl Stage {
         };
         let mut criterion_group = self.criterion.benchmark_group(&name);
         criterion_group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(1001);
-        criterion_group.warm_up_time(Duration::from_millis(50)).measurement_time(Duration::from_millis(300));
+        criterion_group.warm_up_time(Duration::from_millis(50)).measurement_time(TIME);
         for case in cases {
             let floor = if case.fate == Fate::Passes { &self.accepts } else { &self.drops };
             let mut pairing = None;
@@ -89,7 +98,10 @@ impl Stage {
                 bencher.iter_custom(|packets| pairing.run(packets).expect("packets can be sent"));
             });
             // One pair is what `--test` has.
-            let Some(cost) = pairing.and_then(|pairing| pairing.cost()).filter(|cost| cost.pairs > 1) else { continue };
+            let Some(mut pairing) = pairing else { continue };
+            let Some(cost) = pairing.cost().filter(|cost| cost.pairs > 1) else { continue };
+            let fastest = self.fastest.entry((family, case.fate, case.packets.len())).or_insert(cost.floor);
+            let cost = undisturbed(&mut pairing, cost, fastest);
             if let Some(tested) = built.get() {
                 prove(tested, case, family, size);
             }
@@ -108,6 +120,20 @@ impl Stage {
     pub fn finish(&self) {
         self.criterion.final_summary();
     }
+}
+
+/// A machine that others use, too, has slow times, which the empty path shows: then it is measured again,
+/// some times, and what was found with the fastest empty path counts.
+fn undisturbed(pairing: &mut Pairing<'_>, mut cost: Cost, fastest: &mut f64) -> Cost {
+    for _ in 0..AGAIN {
+        *fastest = fastest.min(cost.floor);
+        if cost.floor <= SLOW * *fastest {
+            break;
+        }
+        let next = pairing.run_for(TIME).expect("packets can be sent");
+        cost = if next.floor < cost.floor { next } else { cost };
+    }
+    cost
 }
 
 /// Packets do what is said of them, or nothing of it is true.

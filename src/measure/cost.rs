@@ -114,6 +114,25 @@ impl<'a> Pairing<'a> {
         Ok((at, begun.elapsed()))
     }
 
+    /// Forgets what was found, and sends for so long at least.
+    ///
+    /// # Errors
+    /// Those of sending.
+    pub fn run_for(&mut self, time: Duration) -> io::Result<Cost> {
+        /// Fewer pairs have no median to speak of.
+        const FEWEST: usize = 8;
+        self.floors.clear();
+        self.added.clear();
+        let begun = Instant::now();
+        loop {
+            self.one(self.count)?;
+            let enough = self.added.len() >= FEWEST && begun.elapsed() >= time;
+            if let (true, Some(cost)) = (enough, self.cost()) {
+                return Ok(cost);
+            }
+        }
+    }
+
     /// What was found; `None` if no batch was complete.
     pub fn cost(&self) -> Option<Cost> {
         let sorted = |all: &[f64]| {
@@ -139,15 +158,5 @@ impl<'a> Pairing<'a> {
 /// # Errors
 /// Those of [`Pairing`].
 pub fn pair(floor: &Path, tested: &Path, packets: &[Packet], time: Duration) -> io::Result<Cost> {
-    /// Fewer pairs have no median to speak of.
-    const FEWEST: usize = 8;
-    let mut pairing = Pairing::new(floor, tested, packets)?;
-    let begun = Instant::now();
-    loop {
-        pairing.one(pairing.count)?;
-        let enough = pairing.added.len() >= FEWEST && begun.elapsed() >= time;
-        if let (true, Some(cost)) = (enough, pairing.cost()) {
-            return Ok(cost);
-        }
-    }
+    Pairing::new(floor, tested, packets)?.run_for(time)
 }
