@@ -35,6 +35,7 @@ pub struct Both<'p> {
     pub reference: Reference<'p>,
     pub chains: [Chains; 2],
     trees: usize,
+    stepped: usize,
     marked: usize,
     unvisited: usize,
 }
@@ -45,6 +46,8 @@ pub struct Counts {
     pub policies: usize,
     /// Families of policies with a tree.
     pub trees: usize,
+    /// Those where ports are found by steps.
+    pub stepped: usize,
     /// Families of policies with marks.
     pub marked: usize,
     /// Those of them to whose chains packets without a mark do not come.
@@ -71,13 +74,17 @@ impl<'p> Both<'p> {
         let compiled = compile::docker_user(policy, "random", None);
         let giver = |family| Some(Giver::new(compiled.marks(family)?, compiled.table(family)?));
         let [ip, ip6] = Family::BOTH.map(|family| Chains::new(&changed(&compiled, family, change), giver(family)));
-        // One chain for what comes from outside, one for the rest; where there are more, and no marks,
-        // they are of trees.
+        let steps = |family: &Family| compiled.chains(*family).iter().any(is_of_ports);
+        let others =
+            |family| compiled.chains(family).iter().filter(|chain| !is_of_ports(chain) && !chain.name.as_str().ends_with(".rest")).count();
+        let stepped = Family::BOTH.iter().filter(|family| steps(family)).count();
+        // One chain for what comes from outside, one for the rest; where there are more that are not for
+        // ports, and no marks, they are of trees.
         let flat = 1 + usize::from(!policy.external.is_empty());
         let (marked, plain): (Vec<Family>, _) = Family::BOTH.into_iter().partition(|&family| compiled.marks(family).is_some());
-        let trees = plain.into_iter().filter(|&family| compiled.chains(family).len() > flat).count();
+        let trees = plain.into_iter().filter(|&family| others(family) > flat).count();
         let unvisited = marked.iter().filter(|&&family| compiled.jump(family) != compiled.identity.jump()).count();
-        Ok(Self { reference: Reference::new(policy)?, chains: [ip?, ip6?], trees, marked: marked.len(), unvisited })
+        Ok(Self { reference: Reference::new(policy)?, chains: [ip?, ip6?], trees, stepped, marked: marked.len(), unvisited })
     }
 
     /// Tries packets; an error is the one that is judged differently.
@@ -116,6 +123,7 @@ impl<'p> Both<'p> {
     pub fn count(&self, counts: &mut Counts) {
         counts.policies += 1;
         counts.trees += self.trees;
+        counts.stepped += self.stepped;
         counts.marked += self.marked;
         counts.unvisited += self.unvisited;
         for chains in &self.chains {
@@ -132,6 +140,11 @@ impl<'p> Both<'p> {
         let (policy, chains) = (self.reference.decide(packet).0, self.chains[packet.family as usize].walk(packet));
         (policy != chains).then(|| said("the policy says", &policy) + &said("the chains do", &chains))
     }
+}
+
+/// Is it one for ports of a protocol?
+pub fn is_of_ports(chain: &SavedChain) -> bool {
+    chain.name.as_str().split_once('.').is_some_and(|(_, part)| part.starts_with(['t', 'u', 's']))
 }
 
 /// The chains, and `DOCKER-USER` with the jump to them.
@@ -178,6 +191,7 @@ impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.policies += other.policies;
         self.trees += other.trees;
+        self.stepped += other.stepped;
         self.marked += other.marked;
         self.unvisited += other.unvisited;
         self.depth = self.depth.max(other.depth);

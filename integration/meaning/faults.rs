@@ -11,7 +11,7 @@ use dockgate::{
 };
 
 use super::{
-    agree::{Change, shrunk},
+    agree::{Change, is_of_ports, shrunk},
     proof::{KINDS, Wrong, seed, try_kind},
     text,
 };
@@ -39,6 +39,15 @@ const FAULTS_OF_TREES: &[(&str, Change)] = &[
     ("the end of the tree's chains is lost", |_, chains| of_trees(chains, |rules| drop(rules.pop()))),
 ];
 
+/// The same, where there are too many ports for a row.
+const FAULTS_OF_PORTS: &[(&str, Change)] = &[
+    ("a row of a port is lost", |_, chains| of_ports(chains, |rules| lose_first(rules, is_verdict))),
+    ("two ways by ports are exchanged", |_, chains| of_ports(chains, |rules| exchange(rules))),
+    ("the end of the ports' chains is lost", |_, chains| of_ports(chains, |rules| drop(rules.pop()))),
+    ("a step begins behind its first port", |family, chains| of_ports(chains, |rules| begin_late(family, rules))),
+    ("a protocol goes the way of another", |family, chains| reword(family, chains, "-p udp -g", "-p tcp -g")),
+];
+
 fn says(saved: &SavedRule, words: &str) -> bool {
     saved.rule.to_string().contains(words)
 }
@@ -51,19 +60,46 @@ fn lose(chains: &mut [SavedChain], words: &str) {
 /// Other words for these in all rules.
 fn reword(family: Family, chains: &mut [SavedChain], from: &str, to: &str) {
     for saved in chains.iter_mut().flat_map(|chain| &mut chain.rules).filter(|saved| says(saved, from)) {
-        let (text, mut words) = (saved.rule.to_string().replace(from, to), Vec::new());
-        split(&text, &mut words).unwrap();
-        saved.rule = Parser::parse(&words, family).unwrap().rules.remove(0);
+        saved.rule = parse(family, &saved.rule.to_string().replace(from, to));
     }
+}
+
+fn parse(family: Family, text: &str) -> Rule {
+    let mut words = Vec::new();
+    split(text, &mut words).unwrap();
+    Parser::parse(&words, family).unwrap().rules.remove(0)
 }
 
 /// A change of the chains that are found by the digits of an address.
 fn of_trees(chains: &mut [SavedChain], change: impl Fn(&mut Vec<SavedRule>)) {
-    chains.iter_mut().filter(|chain| chain.name.as_str().contains('.')).for_each(|chain| change(&mut chain.rules));
+    let of_senders = |chain: &&mut SavedChain| chain.name.as_str().contains('.') && !is_of_ports(chain);
+    chains.iter_mut().filter(of_senders).for_each(|chain| change(&mut chain.rules));
+}
+
+/// A change of those that are found by a port.
+fn of_ports(chains: &mut [SavedChain], change: impl Fn(&mut Vec<SavedRule>)) {
+    chains.iter_mut().filter(|chain| is_of_ports(chain)).for_each(|chain| change(&mut chain.rules));
+}
+
+/// Ways for a range of ports are for all of it but the first.
+fn begin_late(family: Family, rules: &mut [SavedRule]) {
+    for saved in rules.iter_mut().filter(|saved| is_way(&saved.rule)) {
+        let text = saved.rule.to_string();
+        let range = text.split_once("--ctorigdstport ").and_then(|(_, behind)| behind.split(' ').next()?.split_once(':'));
+        if let Some((first, last)) = range {
+            let later = first.parse::<u16>().unwrap() + 1;
+            let text = text.replace(&format!(" {first}:{last} "), &format!(" {later}:{last} "));
+            saved.rule = parse(family, &text);
+        }
+    }
 }
 
 fn is_way(rule: &Rule) -> bool {
     matches!(rule.target, Some(Target::Goto(_)))
+}
+
+fn is_verdict(rule: &Rule) -> bool {
+    matches!(rule.target, Some(Target::Return | Target::Drop | Target::Reject(_)))
 }
 
 fn is_sender(rule: &Rule) -> bool {
@@ -109,4 +145,9 @@ fn wrong_chains_are_found_and_said_in_a_few_lines() {
 #[test]
 fn wrong_trees_are_found_and_said_in_a_few_rules() {
     found_and_shrunk(FAULTS_OF_TREES, 50);
+}
+
+#[test]
+fn wrong_steps_by_ports_are_found_and_said_in_a_few_rules() {
+    found_and_shrunk(FAULTS_OF_PORTS, 50);
 }

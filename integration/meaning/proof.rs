@@ -31,11 +31,12 @@ pub struct Kind {
     pub draw: fn(&mut Dice) -> Policy,
 }
 
-pub const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 6] = [
     Kind { name: "everyday", policies: 300, packets: 700, draw: |dice| Universe::lab().policy(dice, &EVERYDAY) },
     Kind { name: "many senders", policies: 90, packets: 4000, draw: senders },
     Kind { name: "many ports", policies: 60, packets: 1500, draw: ports },
     Kind { name: "lists of senders alone", policies: 40, packets: 1000, draw: lists },
+    Kind { name: "published ports", policies: 90, packets: 1500, draw: published },
     Kind { name: "many rules", policies: 60, packets: 1500, draw: rules },
 ];
 
@@ -55,6 +56,15 @@ fn lists(dice: &mut Dice) -> Policy {
 fn ports(dice: &mut Dice) -> Policy {
     let universe = Universe { ports: (1000..1400).step_by(7).collect(), ..Universe::wild(dice, 12) };
     universe.policy(dice, &Size { rules: 1..=6, sources: 1..=5, ports: 1..=30, wide: 20 })
+}
+
+/// Ports side by side and ranges across them, most of them for everybody, in rules for chains alone.
+fn published(dice: &mut Dice) -> Policy {
+    let universe = Universe { ports: (8000..8100).step_by(1 + dice.below(3)).collect(), ..Universe::wild(dice, 12) };
+    let mut policy = universe.policy(dice, &Size { rules: 2..=20, sources: 1..=5, ports: 1..=12, wide: 5 });
+    policy.strategy = Strategy::Tree;
+    policy.rules.iter_mut().filter(|rule| !rule.ports.is_empty() && dice.percent(70)).for_each(|rule| rule.from = None);
+    policy
 }
 
 fn rules(dice: &mut Dice) -> Policy {
@@ -135,5 +145,6 @@ fn the_chains_do_what_the_policy_says() {
     }
     all.assert_at_least(500, [60, 120], 1_000_000);
     assert!(all.unvisited >= 20, "{all:?}");
+    assert!(all.stepped >= 100, "{all:?}");
     assert_eq!(all.depth, DEEPEST, "no tree is as deep as the kernel follows");
 }

@@ -2,6 +2,7 @@ use super::{
     Origin, cost,
     marked::doubled,
     names::{self, Names},
+    ports::{Behind, Place},
     rules::{Head, ends, parse, word},
     tree::Tree,
 };
@@ -9,7 +10,7 @@ use crate::{
     marks::Marks,
     matches::{Comment, Match},
     model::{ChainName, Counters, Family, Interface, Test},
-    policy::{Action, Block, Policy, PolicyRule, Ports, Strategy, Verdict},
+    policy::{Action, Addresses, Policy, PolicyRule, PortRange, Ports, Strategy, Verdict},
     rule::Rule,
     save::{SavedChain, SavedRule},
     targets::Target,
@@ -26,6 +27,11 @@ pub(super) struct Builder<'p> {
     origins: &'p mut Vec<Origin>,
 }
 
+/// So many chains can follow each other, ours the first: the kernel follows 16, a goto as a jump
+/// (`net/netfilter/nf_tables_api.c`, `nft_chain_validate`); before ours come `FORWARD` and
+/// `DOCKER-USER`, and on trial one more.
+pub(super) const LEVELS: usize = 13;
+
 /// Up to so many rules stand in a row; more of them are found by the sender's address.
 pub(super) const MANY: usize = 48;
 
@@ -38,22 +44,37 @@ pub(super) struct Item<'p> {
     pub(super) inward: Vec<Interface>,
     /// The ports that it must test still.
     pub(super) ports: &'p [Ports],
+    /// The same, of packets whose protocol is known.
+    pub(super) range: Option<PortRange>,
+    /// The senders that it must test still.
+    pub(super) from: Option<&'p Addresses>,
 }
 
 /// What becomes of a packet at the end of a list.
 pub(super) type End = (Origin, Rule);
 
 impl Item<'_> {
+    /// The same for packets that are known to be for its ports, or for one of its protocols: then it tests `range`.
+    pub(super) fn for_port(&self, range: Option<PortRange>) -> Self {
+        Self { ports: &[], range, ..self.clone() }
+    }
+
+    /// The same for packets that are known to be of its senders.
+    pub(super) fn for_sender(&self) -> Self {
+        Self { from: None, ..self.clone() }
+    }
+
     /// How many rules it is in a row.
     pub(super) fn rows(&self, family: Family) -> usize {
-        let sources = self.rule.from.as_ref().map_or(1, |from| from.addresses.of(family).len());
+        let sources = self.from.map_or(1, |from| from.of(family).len());
         Head::all(self.rule, family, &self.inward, self.ports).len() * sources * ends(self.rule).len().max(1)
     }
 
     /// Does it decide what becomes of every packet that it is asked for?
     pub(super) fn decides(&self) -> bool {
-        let tests = !self.inward.is_empty() || !self.rule.outward.is_empty() || !self.ports.is_empty() || self.rule.to.is_some();
-        !tests && matches!(self.rule.action, Action::Decide(_) | Action::Accept)
+        let ways = !self.inward.is_empty() || !self.rule.outward.is_empty();
+        let ports = !self.ports.is_empty() || self.range.is_some();
+        !(ways || ports || self.rule.to.is_some() || self.from.is_some()) && matches!(self.rule.action, Action::Decide(_) | Action::Accept)
     }
 }
 
@@ -121,7 +142,9 @@ impl<'p> Builder<'p> {
     fn items(&self, outside: bool) -> Vec<Item<'p>> {
         let all = self.policy.rules.iter().enumerate().filter(|(_, rule)| rule.is_for(self.family));
         let item = |(index, rule): (usize, &'p PolicyRule)| {
-            Some(Item { index, rule, inward: meant(rule, &self.policy.external, outside)?, ports: &rule.ports })
+            let inward = meant(rule, &self.policy.external, outside)?;
+            let from = rule.from.as_ref().map(|from| &from.addresses);
+            Some(Item { index, rule, inward, ports: &rule.ports, range: None, from })
         };
         all.filter_map(item).collect()
     }
@@ -129,13 +152,13 @@ impl<'p> Builder<'p> {
     /// Rules in order, and what becomes of a packet that none of them decides.
     fn list(&mut self, chain: usize, mark: char, items: &[Item<'p>], end: Option<&End>) {
         let rows: usize = items.iter().map(|item| item.rows(self.family)).sum();
-        if rows > MANY && items.iter().any(|item| item.rule.from.is_some()) {
-            return Tree::new(self, mark, items, end).build(chain);
+        let left = if mark == 'o' { LEVELS - 1 } else { LEVELS };
+        if rows > MANY && items.iter().any(|item| item.from.is_some()) {
+            let items: Vec<Item<'_>> = items.iter().map(Item::for_sender).collect();
+            return Tree::new(self, mark, &items, end).build(chain, left);
         }
-        for item in items {
-            self.flat(chain, item);
-        }
-        self.end(chain, end);
+        let items: Vec<&Item<'_>> = items.iter().collect();
+        self.fill(&items, Place { chain, left, head: &mark.to_string() }, Behind::End(end, 0));
     }
 
     pub(super) fn end(&mut self, chain: usize, end: Option<&End>) {
@@ -169,15 +192,16 @@ impl<'p> Builder<'p> {
         }
     }
 
-    /// Adds a rule in all its combinations.
-    fn flat(&mut self, chain: usize, item: &Item<'_>) {
-        let from = item.rule.from.as_ref().map(|from| from.addresses.of(self.family));
-        let sources: Vec<_> = from.map_or_else(|| vec![None], |blocks| blocks.iter().map(Some).collect());
-        self.rows(chain, item, &sources);
+    /// The rule for all packets that this item is asked for, if it is one alone.
+    pub(super) fn verdict(&self, item: &Item<'_>) -> Option<End> {
+        let ends = ends(item.rule);
+        let [end] = ends.as_slice() else { return None };
+        let rule = || Head::default().rule(self.family, None, &item.rule.title(), end);
+        item.decides().then(|| (Origin::Rule(item.index), rule()))
     }
 
-    /// Adds a rule for these sources.
-    pub(super) fn rows(&mut self, chain: usize, item: &Item<'_>, sources: &[Option<&Block>]) {
+    /// Adds a rule in all its combinations.
+    pub(super) fn rows(&mut self, chain: usize, item: &Item<'_>) {
         let (family, origin, title) = (self.family, Origin::Rule(item.index), item.rule.title());
         if let Action::Raw(rules) = &item.rule.action {
             for (_, rule) in rules.iter().filter(|(of, _)| *of == family) {
@@ -185,8 +209,10 @@ impl<'p> Builder<'p> {
             }
             return;
         }
-        for head in Head::all(item.rule, family, &item.inward, item.ports) {
-            for from in sources {
+        let sources: Vec<_> = item.from.map_or_else(|| vec![None], |from| from.of(family).iter().map(Some).collect());
+        for mut head in Head::all(item.rule, family, &item.inward, item.ports) {
+            head.range = head.range.or(item.range);
+            for from in &sources {
                 for end in ends(item.rule) {
                     let rule = head.rule(family, *from, &title, &end);
                     self.push(chain, origin, rule);

@@ -3,6 +3,7 @@
 use super::{
     chains::{Item, MANY},
     marked::Found,
+    ports,
 };
 use crate::model::Family;
 
@@ -10,9 +11,11 @@ use crate::model::Family;
 // by one on kernel 6.18: the ratios of one machine hold for others.
 
 /// `-s ADDRESS`
-const ADDRESS: usize = 10;
+pub(super) const ADDRESS: usize = 10;
 /// `-p tcp -m conntrack --ctorigdstport`
-const PORT: usize = 170;
+pub(super) const PORT: usize = 170;
+/// `goto`
+const GOTO: usize = 65;
 /// One of 16 ways: half of them are tested, then a goto.
 const STEP: usize = 190;
 /// Our base chain, and the test of the connection's state.
@@ -43,13 +46,22 @@ pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family) -> 
     };
     // The longest list of ports that a known sender meets.
     let own = items.iter().filter(|item| sources(item) > 0 && !item.ports.is_empty()).map(|item| item.ports.len()).sum::<usize>();
-    let alone = by_sender + ports * PORT + own.min(longest(found)) * PORT;
+    let alone = by_sender + by_port(ports) + by_port(own.min(longest(found)));
     let lookups = found.marks.classes.len() - 1;
     if rows < FEW {
         return false;
     }
     let with = TABLE + lookups * LOOKUP + if longest(found) > 0 { KEY + LOOKUP } else { 0 } + MARK / 2 + found.lists.len().min(6) * TEST;
     with * 5 < alone * 4
+}
+
+/// So many ports, in a row or by steps: each of four ways is for two bits of the way, and takes 2¼ tests; where
+/// the last leads to, four or five are tested.
+fn by_port(count: usize) -> usize {
+    match count {
+        0..=ports::ROW => count * PORT,
+        _ => GOTO + (count / 4).ilog2() as usize * (PORT * 9 / 4 + GOTO) / 2 + PORT * 9 / 2,
+    }
 }
 
 /// The most ports that are looked up for one class.

@@ -60,10 +60,10 @@ type Ids = (HashMap<Vec<usize>, u32>, BTreeMap<u32, Meaning>);
 /// What is left of a list for each protocol and port that it names, and for all others.
 type ByPort = (BTreeMap<(Protocol, u16), Vec<usize>>, Vec<usize>);
 
-/// The items, and behind them the same without their ports, as it is known that they match.
+/// The items for known senders, and behind them the same without their ports, as it is known that they match.
 pub(super) fn doubled<'p>(items: &[Item<'p>]) -> Vec<Item<'p>> {
-    let known = items.iter().map(|item| Item { ports: if is_looked_up(item) { &[] } else { item.ports }, ..item.clone() });
-    items.iter().cloned().chain(known).collect()
+    let items = items.iter().map(Item::for_sender);
+    items.clone().chain(items.map(|item| item.for_port(None))).collect()
 }
 
 /// Can its ports be looked up?
@@ -205,7 +205,7 @@ impl<'p> Tree<'_, 'p> {
     pub(super) fn rows_by_mark(mut self, chain: usize, early: Option<usize>, found: Found) -> Marks {
         let Found { front, marks, lists, rest } = found;
         for item in &self.items[..front] {
-            self.builder.rows(chain, item, &[None]);
+            self.builder.rows(chain, item);
         }
         self.everybody = rest;
         self.others = self.others();

@@ -10,6 +10,8 @@
 //! | `rules` | one rule of the policy → rules of iptables |
 //! | `chains` | the lists for packets from outside and for all others; few rules stay in a row |
 //! | `tree` | many senders: who is asked about which rules; a tree of chains by the address's digits |
+//! | `ports` | many ports, in each list: a tree of chains by ranges of ports |
+//! | `cuts` | addresses and ports, cut where it changes which rules can match |
 //! | `marked` | the same by sets in our own table ([`crate::marks`]), and ports as well |
 //! | `cost` | which of the two costs a packet less |
 //! | `names` | what our chains are called |
@@ -29,8 +31,10 @@
 
 mod chains;
 mod cost;
+mod cuts;
 mod marked;
 mod names;
+mod ports;
 mod rules;
 mod tree;
 

@@ -50,6 +50,11 @@ pub(super) fn outside() -> ChainName {
     chain("DOCKGATE-OUTSIDE")
 }
 
+/// What stands behind [`ROOT`] in the name of a rule's chain.
+pub(super) fn end(name: &ChainName) -> &str {
+    &name.as_str()[ROOT.len() + 1..]
+}
+
 /// Names for the chains of rules, each once.
 #[derive(Debug, Default)]
 pub(super) struct Names(HashSet<ChainName>);
@@ -95,6 +100,22 @@ impl Names {
             let hash = Sha256::digest(format!("{digits} {number}"));
             let end = hash.iter().take(5).fold(0, |all, byte| all << 8 | u64::from(*byte));
             free = format!("{mark}.{}..{end:010x}", &digits[..4]);
+            number += 1;
+        }
+    }
+
+    /// A chain behind another, for a part of its packets: `DOCKGATE-web.t8000-8063`.
+    pub(super) fn of_part(&mut self, of: &str, part: &str) -> ChainName {
+        let mut free = format!("{of}.{part}");
+        let mut number = 0;
+        loop {
+            if let Some(name) = self.take(&free) {
+                return name;
+            }
+            // Digits tell it from others that begin so.
+            let hash = Sha256::digest(format!("{of} {number}"));
+            let kept = of.len().min(LONGEST - 5 - part.len());
+            free = format!("{}{:02x}{:02x}.{part}", &of[..kept], hash[0], hash[1]);
             number += 1;
         }
     }

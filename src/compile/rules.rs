@@ -1,8 +1,8 @@
 //! What a policy's rule tests, as words of iptables.
 
 use crate::{
-    model::{Address, Family, Interface, Test},
-    policy::{Action, Block, PolicyRule, Ports, Verdict},
+    model::{Address, Family, Interface, Protocol, Test},
+    policy::{Action, Block, PolicyRule, PortRange, Ports, Verdict},
     rule::{Parser, Rule},
     syntax::{quote, split},
 };
@@ -12,7 +12,8 @@ use crate::{
 pub(super) struct Head {
     pub(super) inward: Option<Interface>,
     pub(super) outward: Option<Interface>,
-    pub(super) ports: Option<Ports>,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) range: Option<PortRange>,
     pub(super) to: Option<Address>,
 }
 
@@ -23,7 +24,7 @@ impl Head {
         let mut heads = vec![Self::default()];
         heads = product(heads, inward, |head, &inward| head.inward = Some(inward));
         heads = product(heads, &rule.outward, |head, &outward| head.outward = Some(outward));
-        heads = product(heads, ports, |head, &ports| head.ports = Some(ports));
+        heads = product(heads, ports, |head, ports| (head.protocol, head.range) = (Some(ports.protocol), ports.range));
         product(heads, to.as_deref().unwrap_or_default(), |head, &to| head.to = Some(to))
     }
 
@@ -34,19 +35,12 @@ impl Head {
         let source = from.map(|block| (block.prefix(), block.ends()));
         self.inward.iter().for_each(|name| word(format!("-i {name}")));
         self.outward.iter().for_each(|name| word(format!("-o {name}")));
-        self.ports.iter().for_each(|ports| word(format!("-p {}", ports.protocol)));
+        self.protocol.iter().for_each(|protocol| word(format!("-p {protocol}")));
         if let Some((None, (first, last))) = source {
             word(format!("-m iprange --src-range {first}-{last}"));
         }
-        let range = self.ports.and_then(|ports| ports.range);
-        if range.is_some() || self.to.is_some() {
-            // In DOCKER-USER the destination is rewritten: what the client asked for is known to
-            // connection tracking. Its own direction only, or a container's connection to the same
-            // port outside would be meant as well.
-            word("-m conntrack".to_owned());
-            self.to.iter().for_each(|to| word(format!("--ctorigdst {to}")));
-            range.iter().for_each(|range| word(format!("--ctorigdstport {}", range.to_string().replace('-', ":"))));
-            word("--ctdir ORIGINAL".to_owned());
+        if self.range.is_some() || self.to.is_some() {
+            word(asked(self.to, self.range));
         }
         let mut rule = parse(&format!("{words}-m comment --comment {} {end}", quote(comment)), family);
         if let Some((Some(prefix), _)) = source {
@@ -54,6 +48,17 @@ impl Head {
         }
         rule
     }
+}
+
+/// The words for what the client asked for.
+///
+/// In DOCKER-USER the destination is rewritten: that is known to connection tracking. Its own direction only,
+/// or a container's connection to the same port outside would be meant as well. iptables takes ports here
+/// without `-p`.
+pub(super) fn asked(to: Option<Address>, range: Option<PortRange>) -> String {
+    let to = to.map_or_else(String::new, |to| format!(" --ctorigdst {to}"));
+    let range = range.map_or_else(String::new, |range| format!(" --ctorigdstport {}", range.to_string().replace('-', ":")));
+    format!("-m conntrack{to}{range} --ctdir ORIGINAL")
 }
 
 fn product<T>(heads: Vec<Head>, all: &[T], set: impl Fn(&mut Head, &T)) -> Vec<Head> {

@@ -5,20 +5,18 @@
 //! the tree leads to that list, where no source is tested any more; most lists are one verdict. All
 //! ways are gotos, and every chain ends with the way to the list of those whom no rule names.
 //!
-//! A step tests 8 digits on average, 4 ns each; jumps never nest, and the tree is no deeper than the
-//! kernel follows (16 levels, four of them before it).
+//! A step tests 8 digits on average, 4 ns each; jumps never nest, and the tree with its lists is no deeper
+//! than the kernel follows.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::Range,
-    rc::Rc,
-};
+use std::{collections::HashMap, ops::Range, rc::Rc};
 
 use super::{
     Origin,
     chains::{Builder, End, Item},
-    names::ROOT,
-    rules::{Head, ends, parse, prefixes},
+    cuts::{Cuts, Part},
+    names::{self, ROOT},
+    ports::{Behind, Filled, Place},
+    rules::{Head, parse, prefixes},
 };
 use crate::{
     model::{Address, ChainName, Family, Test},
@@ -27,12 +25,14 @@ use crate::{
     targets::Target,
 };
 
+/// What lists have where nobody says more: marks may take seven chains before them.
+const LISTS: usize = 4;
 /// So many senders are tested in a row.
 const ROW: usize = 10;
 /// A group of so many in a longer chain gets no chain of its own.
 const FEW: usize = 2;
-/// The deepest chain of the tree, in hexadecimal digits; behind it all stand in a row.
-const DEEPEST: usize = 9;
+/// So many chains follow each other at least, where there are as many senders.
+const STEPS: usize = 4;
 
 pub(super) struct Tree<'b, 'p> {
     pub(super) builder: &'b mut Builder<'p>,
@@ -45,6 +45,10 @@ pub(super) struct Tree<'b, 'p> {
     pub(super) others: Option<End>,
     /// What becomes of a packet in each list.
     lists: Vec<End>,
+    /// So many chains can follow each other from a list's on.
+    room: usize,
+    /// So many do, at most: in lists, and in that of those whom no rule names.
+    deep: [usize; 2],
 }
 
 /// Senders, and the items that can match them, in order.
@@ -66,15 +70,18 @@ struct Leaf {
 
 impl<'b, 'p> Tree<'b, 'p> {
     pub(super) fn new(builder: &'b mut Builder<'p>, mark: char, items: &'b [Item<'p>], end: Option<&'b End>) -> Self {
-        Self { builder, mark, items, everybody: Vec::new(), end, others: None, lists: Vec::new() }
+        Self { builder, mark, items, everybody: Vec::new(), end, others: None, lists: Vec::new(), room: LISTS, deep: [0; 2] }
     }
 
-    pub(super) fn build(mut self, chain: usize) {
+    /// Fills the chain; so many can follow each other from it on.
+    pub(super) fn build(mut self, chain: usize, left: usize) {
         // Rules for everybody in front are asked before the tree.
         let front = (0..self.items.len()).take_while(|&index| !self.is_sourced(index)).count();
-        for item in &self.items[..front] {
-            self.builder.rows(chain, item, &[None]);
-        }
+        let head = self.mark.to_string();
+        let items: Vec<&Item<'_>> = self.items[..front].iter().collect();
+        let Filled { chain, height } = self.builder.fill(&items, Place { chain, left, head: &head }, Behind::More(STEPS + 2));
+        let left = left + 1 - height;
+        self.room = left - STEPS;
         self.items = &self.items[front..];
         self.everybody = self.order((0..self.items.len()).filter(|&index| !self.is_sourced(index)).collect());
         self.others = self.others();
@@ -93,7 +100,7 @@ impl<'b, 'p> Tree<'b, 'p> {
             };
             leaves.extend(prefixes(&block).map(|prefix| Leaf::new(prefix, list)));
         }
-        self.node(chain, &leaves, 0, 0);
+        self.node(chain, &leaves, 0, left - self.deep.iter().max().unwrap_or(&0));
     }
 
     pub(super) fn is_sourced(&self, index: usize) -> bool {
@@ -108,7 +115,8 @@ impl<'b, 'p> Tree<'b, 'p> {
         let name = super::chain(&format!("{ROOT}-{}.others", self.mark));
         let goto = Rule { target: Some(Target::Goto(name.clone())), ..Rule::default() };
         let chain = self.builder.chain(name);
-        self.rows(chain, &everybody);
+        let head = self.mark.to_string();
+        self.deep[1] = self.rows(Place { chain, left: self.room - 1, head: &head }, &everybody);
         Some((Origin::Way, goto))
     }
 
@@ -116,41 +124,14 @@ impl<'b, 'p> Tree<'b, 'p> {
     /// rule names are left out.
     pub(super) fn senders(&self, items: Range<usize>, everybody: &[usize]) -> Vec<Senders> {
         let family = self.builder.family;
-        // Where an item's addresses begin and where they end.
         let blocks = |index: usize| self.items[index].rule.from.as_ref().map_or(&[][..], |from| from.addresses.of(family));
-        let mut cuts: Vec<(u128, usize, bool)> = Vec::with_capacity(items.clone().map(|index| 2 * blocks(index).len()).sum());
+        let mut cuts = Cuts::with_room(items.clone().map(|index| blocks(index).len()).sum());
         for index in items {
-            for block in merged(blocks(index)) {
-                cuts.push((block.first, index, true));
-                cuts.extend(block.last.checked_add(1).map(|behind| (behind, index, false)));
-            }
+            cuts.add(index, blocks(index).iter().map(|block| (block.first, block.last)));
         }
-        // Those of one item are in order.
-        cuts.sort();
-        let mut all: Vec<Senders> = Vec::with_capacity(cuts.len());
-        let mut active: BTreeSet<usize> = BTreeSet::new();
-        // Mostly the list is that of the senders before.
-        let (mut of, mut list): (Vec<usize>, Rc<[usize]>) = Default::default();
-        for (at, &(first, index, begins)) in cuts.iter().enumerate() {
-            match begins {
-                true => active.insert(index),
-                false => active.remove(&index),
-            };
-            let next = cuts.get(at + 1).map(|(next, ..)| *next);
-            if active.is_empty() || next == Some(first) {
-                continue;
-            }
-            let last = next.map_or(Block::all(family).last, |next| next - 1);
-            if !active.iter().eq(&of) {
-                of = active.iter().copied().collect();
-                list = self.order(of.iter().chain(everybody).copied().collect()).into();
-            }
-            match all.last_mut() {
-                Some(before) if before.list == list && before.block.last + 1 == first => before.block.last = last,
-                _ => all.push(Senders { block: Block { family, first, last }, list: list.clone() }),
-            }
-        }
-        all
+        let list = |of: &[usize]| self.order(of.iter().chain(everybody).copied().collect()).into();
+        let senders = |Part { first, last, list }| Senders { block: Block { family, first, last }, list };
+        cuts.parts(Block::all(family).last, list).into_iter().map(senders).collect()
     }
 
     /// In order, up to the first that decides everything.
@@ -177,44 +158,43 @@ impl<'b, 'p> Tree<'b, 'p> {
         let named = list.iter().copied().find(|&index| self.is_sourced(index)).unwrap_or(list[0]);
         let item = &self.items[named];
         let (origin, title) = (Origin::Rule(item.index), item.rule.title());
-        if let ([_], [end]) = (list, ends(item.rule).as_slice())
-            && item.decides()
-        {
-            return (origin, Head::default().rule(family, None, &title, end));
+        if let ([_], Some(verdict)) = (list, self.builder.verdict(item)) {
+            return verdict;
         }
         let name = self.builder.names.of(item.rule);
         let goto = Head::default().rule(family, None, &title, &format!("-g {name}"));
-        let chain = self.builder.chain(name);
+        let chain = self.builder.chain(name.clone());
+        let place = Place { chain, left: self.room, head: names::end(&name) };
         // Where it ends as that of the others does, it goes on there.
         let own = list.iter().rposition(|&index| self.is_sourced(index)).map_or(0, |last| last + 1);
         if list[own..] == self.everybody[..] && !self.everybody.is_empty() {
-            for &index in &list[..own] {
-                self.builder.rows(chain, &self.items[index], &[None]);
-            }
-            self.builder.end(chain, self.others.as_ref());
+            let height = self.fill(place, &list[..own], Behind::End(self.others.clone().as_ref(), self.deep[1]));
+            self.deep[0] = self.deep[0].max(height + self.deep[1]);
         } else {
-            self.rows(chain, list);
+            self.deep[0] = self.deep[0].max(self.rows(place, list));
         }
         (origin, goto)
     }
 
-    /// A list with its end.
-    fn rows(&mut self, chain: usize, list: &[usize]) {
-        for &index in list {
-            self.builder.rows(chain, &self.items[index], &[None]);
-        }
-        if !list.last().is_some_and(|&last| self.items[last].decides()) {
-            self.builder.end(chain, self.end);
-        }
+    /// A list with its end. Returns how many chains follow each other.
+    fn rows(&mut self, place: Place<'_>, list: &[usize]) -> usize {
+        let end = if list.last().is_some_and(|&last| self.items[last].decides()) { None } else { self.end };
+        self.fill(place, list, Behind::End(end, 0))
     }
 
-    /// Fills a chain: its senders have `digits` in common.
-    fn node(&mut self, chain: usize, leaves: &[Leaf], digits: usize, depth: usize) {
+    fn fill(&mut self, place: Place<'_>, list: &[usize], behind: Behind<'_>) -> usize {
+        let items: Vec<&Item<'_>> = list.iter().map(|&index| &self.items[index]).collect();
+        self.builder.fill(&items, place, behind).height
+    }
+
+    /// Fills a chain: its senders have `digits` in common, and so many of the tree can follow each other from
+    /// it on; behind the last all stand in a row.
+    fn node(&mut self, chain: usize, leaves: &[Leaf], digits: usize, left: usize) {
         let family = self.builder.family;
         let width = if family == Family::Ip { 8 } else { 32 };
         let common = leaves.first().zip(leaves.last()).map_or(0, |(first, last)| common_digits(first, last, width)).max(digits);
         self.builder.expect(chain, leaves.len().min(16) + 1);
-        let row = leaves.len() <= ROW || depth >= DEEPEST;
+        let row = leaves.len() <= ROW || left <= 1;
         let mut rest = leaves;
         while let Some(first) = rest.first() {
             let goes_on = |leaf: &Leaf| !row && leaf.digits() > common;
@@ -235,22 +215,10 @@ impl<'b, 'p> Tree<'b, 'p> {
             let way = first.way(together, width, family, name.clone());
             self.builder.push(chain, Origin::Way, way);
             let own = self.builder.chain(name);
-            self.node(own, group, together, depth + 1);
+            self.node(own, group, together, left - 1);
         }
         self.builder.end(chain, self.others.as_ref());
     }
-}
-
-/// Blocks in order that have nothing in common and a gap between them.
-fn merged(blocks: &[Block]) -> Vec<Block> {
-    let mut all: Vec<Block> = Vec::with_capacity(blocks.len());
-    for block in blocks {
-        match all.last_mut() {
-            Some(last) if last.last == u128::MAX || block.first <= last.last + 1 => last.last = last.last.max(block.last),
-            _ => all.push(*block),
-        }
-    }
-    all
 }
 
 impl Leaf {
