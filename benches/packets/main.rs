@@ -38,6 +38,7 @@ fn main() {
     for family in Family::BOTH {
         let ports: &[usize] = if quick { &[10] } else { &[1, 10, 100] };
         ports.iter().for_each(|&ports| mixed::run(&mut stage, family, ports));
+        ports.iter().for_each(|&ports| mixed::everybody(&mut stage, family, ports));
         let sizes: &[usize] = if quick { &[0, 10, 100] } else { &[0, 1, 10, 100, 1000, 10_000, 100_000] };
         sizes.iter().for_each(|&size| addresses::measure(&mut stage, family, size));
     }

@@ -32,6 +32,9 @@ const SENDERS: usize = 10;
 const POOL: usize = 1024;
 const REPLIES: &str = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN";
 
+const STRATEGIES: [(&str, Strategy); 3] =
+    [("dockgate tree", Strategy::Tree), ("dockgate set", Strategy::Set), ("dockgate auto", Strategy::Auto)];
+
 /// Who may reach what.
 struct Grants {
     family: Family,
@@ -153,6 +156,39 @@ impl Grants {
     }
 }
 
+/// So many ports that everybody may reach.
+pub fn everybody(stage: &mut Stage, family: Family, ports: usize) {
+    let grants = Grants { family, same: true, ports };
+    let packets = |beside: u16| {
+        let packet = |index: usize| {
+            let mut to = grants.target(mixed(index as u64 + 77) as usize % ports);
+            to.set_port(to.port() + beside);
+            Packet::syn((stranger(family, 1_000_000 + index), 40_000).into(), to)
+        };
+        (0..POOL).map(packet).collect()
+    };
+    let cases = [
+        Case { name: "published", packets: packets(0), fate: Fate::Passes, rule: None },
+        Case { name: "others", packets: packets(1000), fate: Fate::Dropped, rule: None },
+    ];
+    let subject = |series| Subject { group: "ports for everybody", family, series, size: ports };
+    let linear = |path: &mut Path| -> Result<()> {
+        let port = |number| grants.target(number).port();
+        let grant = |number| format!("-i {INWARD} -p tcp -m conntrack --ctorigdstport {} --ctdir ORIGINAL -j RETURN", port(number));
+        let all = [REPLIES.to_owned()].into_iter().chain((0..ports).map(grant)).chain([format!("-i {INWARD} -j DROP")]);
+        Ok(path.fill(family, all.map(|words| parse(&words, family)).collect(), Dialect::D)?)
+    };
+    stage.measure(subject("linear, original port"), linear, &cases);
+    let mut text = format!("external = '{INWARD}'\ndefault = 'drop'\n");
+    (0..ports).for_each(|number| text += &format!("[[rule]]\nallow = '{}/tcp'\n", grants.target(number).port()));
+    for (series, strategy) in STRATEGIES {
+        match compiled(&text, strategy) {
+            Ok(compiled) => stage.measure(subject(series), |path| Ok(path.apply(&compiled)?), &cases),
+            Err(error) => println!("SKIPPED {series}, {ports} ports for everybody: {error}"),
+        }
+    }
+}
+
 /// So many ports, `SENDERS` times as many rules.
 pub fn run(stage: &mut Stage, family: Family, ports: usize) {
     for same in [true, false] {
@@ -167,7 +203,7 @@ pub fn run(stage: &mut Stage, family: Family, ports: usize) {
         if has("nft", "the rules of whalewall") {
             measure("verdict map per container, as whalewall", &|path| grants.whalewall(path));
         }
-        for (series, strategy) in [("dockgate tree", Strategy::Tree), ("dockgate set", Strategy::Set), ("dockgate auto", Strategy::Auto)] {
+        for (series, strategy) in STRATEGIES {
             match compiled(&grants.policy(), strategy) {
                 Ok(compiled) => measure(series, &|path| Ok(path.apply(&compiled)?)),
                 // Each list of senders is a look-up: of many it is left to the tree.
