@@ -132,7 +132,7 @@ impl<'p> Builder<'p> {
         }
         let doubled = doubled(items);
         let found = Tree::new(self, 'o', &doubled, end).find(mark, established)?;
-        if self.strategy == Strategy::Auto && !cost::is_worth_it(&found, items, self.family) {
+        if self.strategy == Strategy::Auto && !cost::is_worth_it(&found, items, self.family, end.is_some()) {
             return None;
         }
         Some(Tree::new(self, 'o', &doubled, end).rows_by_mark(chain, early, found))

@@ -1,11 +1,11 @@
-//! What a new connection from a stranger pays, as far as it differs by how senders are found.
+//! What the first packet of a connection pays, as far as it differs by how senders are found.
 
 use super::{
     chains::{Item, MANY},
-    marked::Found,
+    marked::{Found, ROW},
     ports,
 };
-use crate::model::Family;
+use crate::{marks::Class, model::Family};
 
 // In tenths of what one comparison of an address takes (`-s`), as `benches/packets` measured them one
 // by one on kernel 6.18: the ratios of one machine hold for others.
@@ -26,33 +26,42 @@ const LOOKUP: usize = 95;
 const KEY: usize = 120;
 /// To set the mark, for those who get one.
 const MARK: usize = 100;
+/// The jump to our chains, and `-i`
+const VISIT: usize = 130;
 /// `-m mark`
 const TEST: usize = 35;
 
 /// So few rules are better read in a row by people.
 const FEW: usize = 20;
 
-/// Do marks cost clearly less than rows, or a tree?
-pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family) -> bool {
-    let sources = |item: &Item<'_>| item.rule.from.as_ref().map_or(0, |from| from.addresses.of(family).len());
-    let senders: usize = items.iter().map(sources).sum();
-    let ports: usize = items.iter().filter(|item| sources(item) == 0).map(|item| item.ports.len()).sum();
+/// Do marks cost clearly less than rows, or a tree? Asked for a packet of somebody whom no rule names, and
+/// one of somebody whom the most rules name.
+pub(super) fn is_worth_it(found: &Found, items: &[Item<'_>], family: Family, has_default: bool) -> bool {
     let rows: usize = items.iter().map(|item| item.rows(family)).sum();
-    let by_sender = match senders {
-        0 => 0,
-        _ if rows <= MANY => senders * ADDRESS,
-        // Where the last step leads to, about five are tested in a row.
-        _ => ((senders.max(5) / 5).ilog2() as usize + 2) / 4 * STEP + 5 * ADDRESS + STEP / 2,
-    };
-    // The longest list of ports that a known sender meets.
-    let own = items.iter().filter(|item| sources(item) > 0 && !item.ports.is_empty()).map(|item| item.ports.len()).sum::<usize>();
-    let alone = by_sender + by_port(ports) + by_port(own.min(longest(found)));
-    let lookups = found.marks.classes.len() - 1;
     if rows < FEW {
         return false;
     }
-    let with = TABLE + lookups * LOOKUP + if longest(found) > 0 { KEY + LOOKUP } else { 0 } + MARK / 2 + found.lists.len().min(6) * TEST;
-    with * 5 < alone * 4
+    let ports = |sourced: bool| {
+        let some = items.iter().filter(|item| item.from.is_some() == sourced);
+        some.map(|item| item.ports.len()).sum::<usize>()
+    };
+    let by_sender = match found.marks.senders.len() {
+        0 => 0,
+        senders if rows <= MANY => senders * ADDRESS,
+        // Where the last step leads to, about five are tested in a row.
+        senders => ((senders.max(5) / 5).ilog2() as usize + 2) / 4 * STEP + 5 * ADDRESS + STEP / 2,
+    };
+    let stranger = by_sender + by_port(ports(false));
+    let alone = [stranger, stranger + by_port(ports(true).min(longest(&found.marks.classes)))];
+    let classes = &found.marks.classes;
+    let key = |classes: &[Class]| if longest(classes) > 0 { KEY + LOOKUP + GOTO } else { 0 };
+    let ids = found.lists.len();
+    let (none, one) = if ids > ROW { (TEST, 8 * TEST + GOTO + 4 * TEST) } else { (ids * TEST, ids.div_ceil(2) * TEST) };
+    let lookups = (classes.len() - 1) * LOOKUP;
+    // Who is in no list does not come to the chains.
+    let unvisited = if has_default || !found.rest.is_empty() { 0 } else { VISIT };
+    let with = [TABLE + lookups + key(&classes[..1]) + none - unvisited, TABLE + lookups + key(classes) + MARK + one];
+    with.iter().sum::<usize>() * 3 < alone.iter().sum::<usize>() * 2
 }
 
 /// So many ports, in a row or by steps: each of four ways is for two bits of the way, and takes 2¼ tests; where
@@ -65,6 +74,6 @@ fn by_port(count: usize) -> usize {
 }
 
 /// The most ports that are looked up for one class.
-fn longest(found: &Found) -> usize {
-    found.marks.classes.iter().map(|class| class.ports.len()).max().unwrap_or_default()
+fn longest(classes: &[Class]) -> usize {
+    classes.iter().map(|class| class.ports.len()).max().unwrap_or_default()
 }

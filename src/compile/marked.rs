@@ -29,8 +29,8 @@ const PORTS: usize = 3;
 /// A rule for more ports than this is tested by itself.
 const RANGE: usize = 1024;
 /// So many ids are tested in a row.
-const ROW: usize = 6;
-/// So many verdicts are found before the interface is looked at.
+pub(super) const ROW: usize = 6;
+/// So many verdicts are found before the interface is looked at, if that is all of them.
 const EARLY: usize = 4;
 /// Each class is a look-up or two: more of them are not worth it.
 const CLASSES: usize = 32;
@@ -44,7 +44,7 @@ pub(super) struct Found {
     /// What the ids mean.
     pub(super) lists: BTreeMap<u32, Meaning>,
     /// What is left for everybody else.
-    rest: Vec<usize>,
+    pub(super) rest: Vec<usize>,
 }
 
 /// A list of items; or what several lists with the same verdict have in common.
@@ -209,10 +209,9 @@ impl<'p> Tree<'_, 'p> {
         }
         self.everybody = rest;
         self.others = self.others();
-        let mut late: Vec<(u32, End)> = Vec::new();
-        let mut hoisted = 0;
+        let mut rules: Vec<(u32, End)> = Vec::with_capacity(lists.len());
         for (id, meaning) in lists {
-            let (origin, rule) = match meaning {
+            let end = match meaning {
                 // Nothing is left to be asked.
                 Meaning::List(list) if list.is_empty() => {
                     self.end.cloned().unwrap_or_else(|| (Origin::Way, parse("-j RETURN", marks.family)))
@@ -223,12 +222,16 @@ impl<'p> Tree<'_, 'p> {
                     (Origin::Default, parse(&format!("-m comment --comment \"{comment}\" {end}"), marks.family))
                 }
             };
+            rules.push((id, end));
+        }
+        // More of them would be asked by all packets that none of them is for.
+        let returns = |(_, (_, rule)): &(u32, End)| rule.target == Some(Target::Return);
+        let early = early.filter(|_| front == 0 && rules.iter().filter(|rule| returns(rule)).count() <= EARLY);
+        let mut late: Vec<(u32, End)> = Vec::new();
+        for rule in rules {
             match early {
-                Some(root) if front == 0 && rule.target == Some(Target::Return) && hoisted < EARLY => {
-                    hoisted += 1;
-                    self.builder.push(root, origin, tested(&marks, id, marks.mask, rule));
-                }
-                _ => late.push((id, (origin, rule))),
+                Some(root) if returns(&rule) => self.builder.push(root, rule.1.0, tested(&marks, rule.0, marks.mask, rule.1.1)),
+                _ => late.push(rule),
             }
         }
         if late.len() > ROW {
