@@ -129,7 +129,7 @@ pub(super) fn raise_loopback() -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which outlives the call.
-    match unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS, &raw const request) } {
+    match unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &raw const request) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
