@@ -1,4 +1,5 @@
-//! Writing a rule's expressions allocates nothing: neither for one kind of rule nor another.
+//! Writing a rule's expressions allocates nothing: neither for one kind of rule nor another. Reading one allocates
+//! no more than what the rule keeps.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -11,6 +12,7 @@ use dockgate::{
     message::{Batch, Place},
     model::{ChainName, Counters, Dialect, Family},
     rule::{Parser, Rule},
+    save,
     syntax::{Outcome, split},
     targets,
 };
@@ -93,4 +95,23 @@ fn allocations_are_counted() {
     let before = COUNT.get();
     drop(std::hint::black_box(vec![0_u8; 100]));
     assert_eq!(COUNT.get() - before, 1);
+}
+
+#[test]
+fn a_rule_that_is_read_allocates_no_more_than_it_keeps() {
+    let count = |line: &str, rules: usize| {
+        let text = format!("*filter\n:DOCKER-USER - [0:0]\n{}COMMIT\n", format!("-A DOCKER-USER {line}\n").repeat(rules));
+        let before = COUNT.get();
+        let saved = save::read(&text, None, false).unwrap();
+        assert_eq!(saved[0].chains[0].rules.len(), rules);
+        COUNT.get() - before
+    };
+    for (line, each) in
+        [("-s 10.1.2.3/32 -j DROP", 0), ("-i eth0 -d 10.0.0.0/8 -p tcp -j REJECT", 0), ("-p tcp -m tcp --dport 80 -j DROP", 1)]
+    {
+        // The list of all rules grows as well, seldom.
+        let seldom = 3;
+        let further = count(line, 2000) - count(line, 1000);
+        assert!((each * 1000..=each * 1000 + seldom).contains(&further), "{line}: {further}");
+    }
 }

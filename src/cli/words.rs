@@ -149,7 +149,7 @@ fn read_head<'a>(letter: char, span: std::ops::Range<usize>, tokens: &mut Tokens
     Ok(head)
 }
 
-fn act(head: Head<'_>, parser: Parser<'_>, handle: Option<Handle>, tokens: &Tokens<'_, '_>) -> Result<Action, SyntaxError> {
+fn act<'a>(head: Head<'a>, parser: Parser<'a>, handle: Option<Handle>, tokens: &Tokens<'_, 'a>) -> Result<Action, SyntaxError> {
     let number = head.number.as_ref().map(number).transpose()?;
     // A chain that is only looked at may have any name that the kernel has.
     let looked_at = matches!(head.letter, 'S' | 'L' | 'C');

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn codes_are_printed_so_that_they_are_read_again() {
         for (text, saved) in [("3/1:4", "3/1:4"), ("3/4:4", "3/4"), ("3/0:255", "3"), ("3/0", "3/0"), ("UNREACH", "3")] {
-            let values = vec![Word { text: text.into(), span: 0..text.len() }];
+            let values = [Word { text: text.into(), span: 0..text.len() }].into();
             let given = Given { spec: &OPTION, negated: false, span: 0..0, values };
             let test = IcmpType::parse(&given, &[("unreachable", 3, None)]).unwrap();
             assert_eq!(test.value.to_string(), saved, "{text}");

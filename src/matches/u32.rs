@@ -148,12 +148,12 @@ fn parse_formula(given: &Given<'_>) -> Result<Vec<Comparison>, SyntaxError> {
 }
 
 /// What of a formula is still to be read.
-struct Rest<'t> {
-    text: &'t str,
-    given: &'t Given<'t>,
+struct Rest<'g, 'a> {
+    text: &'g str,
+    given: &'g Given<'a>,
 }
 
-impl Rest<'_> {
+impl Rest<'_, '_> {
     fn take(&mut self, token: &str) -> bool {
         self.text = self.text.trim_ascii_start();
         let rest = self.text.strip_prefix(token);

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{
     parse::Parser,
     tokens::{LONG, Token, Tokens},
@@ -19,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Instance<'a, T: 'static> {
     pub(super) extension: &'static Listed<T>,
-    pub(super) given: Vec<Given<'a>>,
+    pub(super) given: SmallVec<[Given<'a>; 1]>,
     pub(super) name: Range<usize>,
     pub(super) span: Range<usize>,
 }
@@ -92,7 +94,7 @@ impl<'a> Parser<'a> {
         let Some(extension) = of_protocol else { return };
         let loaded = self.matches.iter().any(|instance| instance.extension.name == extension.name);
         if !loaded && extension.options.iter().any(|spec| spec.begins(name)) {
-            self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span: span.clone() });
+            self.matches.push(Instance { extension, given: SmallVec::new(), name: span.clone(), span: span.clone() });
         }
     }
 
@@ -105,7 +107,7 @@ impl<'a> Parser<'a> {
             return Err(SyntaxError::new(span, format!("iptables takes this `--{}` for that of `-m {other}` in front", spec.name))
                 .hint(format!("put one `-m {own}` right behind the other")));
         }
-        let mut values = Vec::with_capacity(spec.values.len());
+        let mut values = SmallVec::new();
         for what in spec.values {
             let word = match what.starts_with('[') {
                 true => tokens.optional_value(),

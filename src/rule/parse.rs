@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{
     Base, Parsed, Rule, Spans,
     options::{Instance, PendingTarget},
@@ -27,9 +29,10 @@ const RULES: usize = 4096;
 pub struct Parser<'a> {
     pub(super) family: Family,
     pub(super) base: Base,
-    sources: Vec<Test<Address>>,
-    destinations: Vec<Test<Address>>,
-    pub(super) matches: Vec<Instance<'a, Match>>,
+    // One is what nearly all rules have: for those no memory is asked for.
+    sources: SmallVec<[Test<Address>; 1]>,
+    destinations: SmallVec<[Test<Address>; 1]>,
+    pub(super) matches: SmallVec<[Instance<'a, Match>; 1]>,
     pub(super) target: Option<PendingTarget<'a>>,
     counters: Option<Counters>,
     bang: Option<Range<usize>>,
@@ -42,9 +45,9 @@ impl<'a> Parser<'a> {
         Self {
             family,
             base: Base::default(),
-            sources: Vec::new(),
-            destinations: Vec::new(),
-            matches: Vec::new(),
+            sources: SmallVec::new(),
+            destinations: SmallVec::new(),
+            matches: SmallVec::new(),
             target: None,
             counters: None,
             bang: None,
@@ -68,7 +71,7 @@ impl<'a> Parser<'a> {
     /// Has anything of a rule been said?
     pub fn is_empty(&self) -> bool {
         self.base.is_empty()
-            && self.spans.base.is_empty()
+            && self.spans.base.iter().all(Option::is_none)
             && self.matches.is_empty()
             && self.target.is_none()
             && self.counters.is_none()
@@ -129,15 +132,30 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// What `-c` said.
+    pub fn counters(&self) -> Option<Counters> {
+        self.counters
+    }
+
     /// The rules.
     ///
     /// # Errors
     /// What is missing or does not go together.
-    pub fn finish(mut self, tokens: &Tokens<'_, 'a>) -> Result<Parsed, SyntaxError> {
+    pub fn finish(self, tokens: &Tokens<'_, 'a>) -> Result<Parsed, SyntaxError> {
+        let (counters, mut rules) = (self.counters, Vec::new());
+        let spans = self.finish_each(tokens, |rule| rules.push(rule))?;
+        Ok(Parsed { rules, counters, spans })
+    }
+
+    /// The same, with each rule to that function, in order, instead of a list; and where their parts stand.
+    ///
+    /// # Errors
+    /// As [`Parser::finish`]; then there was no rule.
+    pub fn finish_each(mut self, tokens: &Tokens<'_, 'a>, each: impl FnMut(Rule)) -> Result<Spans, SyntaxError> {
         if self.bang.is_some() {
             return Err(SyntaxError::new(tokens.end(), "an option should follow the `!`"));
         }
-        let mut rule = Rule { base: self.base, ..Rule::default() };
+        let mut rule = Rule { base: self.base, matches: Vec::with_capacity(self.matches.len()), target: None };
         let protocol = self.base.protocol;
         for instance in self.matches {
             let span = instance.span.clone();
@@ -162,8 +180,8 @@ impl<'a> Parser<'a> {
                 rule.target = Some(instance.build(self.family, protocol)?);
             }
         }
-        let rules = expand(rule, &self.sources, &self.destinations);
-        Ok(Parsed { rules, counters: self.counters, spans: self.spans })
+        expand(rule, &self.sources, &self.destinations, each);
+        Ok(self.spans)
     }
 
     /// Takes the `!` before an option: is it there, and where the option with it begins.
@@ -182,11 +200,13 @@ impl<'a> Parser<'a> {
     }
 
     fn once(&mut self, option: super::BaseOption, span: Range<usize>) -> Result<(), SyntaxError> {
-        if self.spans.base.iter().any(|(known, _)| *known == option) {
-            return Err(SyntaxError::new(span, "this option can be given once only"));
+        match &mut self.spans.base[option as usize] {
+            Some(_) => Err(SyntaxError::new(span, "this option can be given once only")),
+            place => {
+                *place = Some(span);
+                Ok(())
+            }
         }
-        self.spans.base.push((option, span));
-        Ok(())
     }
 
     fn addresses(&mut self, option: super::BaseOption, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
@@ -270,7 +290,7 @@ impl<'a> Parser<'a> {
         }
         let extension = Listed::find(matches::ALL, &word.text, self.family).ok_or_else(|| unknown_match(&word, self.family))?;
         let span = span.start..word.span.end;
-        self.matches.push(Instance { extension, given: Vec::new(), name: span.clone(), span });
+        self.matches.push(Instance { extension, given: SmallVec::new(), name: span.clone(), span });
         Ok(())
     }
 
@@ -282,7 +302,7 @@ impl<'a> Parser<'a> {
             ("ACCEPT", _) => PendingTarget::Verdict(Target::Accept, span),
             ("DROP", _) => PendingTarget::Verdict(Target::Drop, span),
             ("RETURN", _) => PendingTarget::Verdict(Target::Return, span),
-            (_, Some(extension)) => PendingTarget::Extension(Instance { extension, given: Vec::new(), name: span.clone(), span }),
+            (_, Some(extension)) => PendingTarget::Extension(Instance { extension, given: SmallVec::new(), name: span.clone(), span }),
             (name, None) if targets::is_target(name) => return Err(unusable_target(&word, self.family)),
             (name, None) => {
                 let chain = ChainName::for_iptables(name).map_err(|error| word.error(error.to_string()))?;
@@ -320,24 +340,15 @@ impl<'a> Parser<'a> {
 }
 
 /// One rule for each source with each destination, as iptables adds them.
-fn expand(rule: Rule, sources: &[Test<Address>], destinations: &[Test<Address>]) -> Vec<Rule> {
-    let all = |list: &[Test<Address>]| -> Vec<Option<Test<Address>>> {
-        let tests = |test: &Test<Address>| (test.value.prefix_len() != Some(0)).then_some(*test);
-        if list.is_empty() { vec![None] } else { list.iter().map(tests).collect() }
-    };
-    if sources.len() <= 1 && destinations.len() <= 1 {
-        let mut rule = rule;
-        rule.base.source = all(sources)[0];
-        rule.base.destination = all(destinations)[0];
-        return vec![rule];
-    }
-    let mut rules = Vec::with_capacity(sources.len().max(1) * destinations.len().max(1));
-    for source in all(sources) {
-        for destination in all(destinations) {
-            let mut rule = rule.clone();
-            (rule.base.source, rule.base.destination) = (source, destination);
-            rules.push(rule);
+fn expand(mut rule: Rule, sources: &[Test<Address>], destinations: &[Test<Address>], mut each: impl FnMut(Rule)) {
+    let test = |list: &[Test<Address>], at: usize| list.get(at).copied().filter(|test| test.value.prefix_len() != Some(0));
+    let (rows, columns) = (sources.len().max(1), destinations.len().max(1));
+    for index in 0..rows * columns {
+        rule.base.source = test(sources, index / columns);
+        rule.base.destination = test(destinations, index % columns);
+        if index + 1 == rows * columns {
+            return each(rule);
         }
+        each(rule.clone());
     }
-    rules
 }

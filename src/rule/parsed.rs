@@ -1,13 +1,16 @@
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::Rule;
 use crate::model::Counters;
 
 /// Where the parts of a rule stand in its line, for carets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spans {
-    pub(super) base: Vec<(super::BaseOption, Range<usize>)>,
-    pub(super) matches: Vec<Range<usize>>,
+    /// By option.
+    pub(super) base: [Option<Range<usize>>; 6],
+    pub(super) matches: SmallVec<[Range<usize>; 2]>,
     pub(super) target: Option<Range<usize>>,
 }
 
@@ -15,7 +18,7 @@ impl Spans {
     /// The bytes of the line that made this part.
     pub fn of(&self, origin: super::Origin) -> Option<Range<usize>> {
         match origin {
-            super::Origin::Base(option) => self.base.iter().find(|(known, _)| *known == option).map(|(_, span)| span.clone()),
+            super::Origin::Base(option) => self.base[option as usize].clone(),
             super::Origin::Match(index) => self.matches.get(index).cloned(),
             super::Origin::Target => self.target.clone(),
             super::Origin::Counter => None,

@@ -174,24 +174,25 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(words.first().map_or(SyntaxError::new(0..0, "nothing"), |word| word.error("a line begins with -A"))),
         };
-        let keep_counters = self.counters;
-        if let Some(known) = self.last_chain(family, &chain.text) {
-            let (rules, own) = parse_rules(&mut tokens, family)?;
-            let counters = counters.or(own).filter(|_| keep_counters).unwrap_or_default();
-            known.rules.extend(rules.into_iter().map(|rule| SavedRule { rule, counters, line }));
-            return Ok(());
+        let place = if self.is_last(family, &chain.text) {
+            self.last
+        } else {
+            let name = ChainName::from_kernel(&chain.text).map_err(|error| chain.error(error.to_string()))?;
+            if !name.is_writable() {
+                self.pass_over(family, name, 1);
+                return Ok(());
+            }
+            let name = ChainName::for_iptables(&chain.text).map_err(|error| chain.error(error.to_string()))?;
+            self.chain(family, name)
+        };
+        self.last = place;
+        let mut parser = Parser::new(family);
+        while let Some(token) = tokens.next()? {
+            parser.token(token, &mut tokens)?;
         }
-        let name = ChainName::from_kernel(&chain.text).map_err(|error| chain.error(error.to_string()))?;
-        if !name.is_writable() {
-            self.pass_over(family, name, 1);
-            return Ok(());
-        }
-        let name = ChainName::for_iptables(&chain.text).map_err(|error| chain.error(error.to_string()))?;
-        let (rules, own) = parse_rules(&mut tokens, family)?;
-        let counters = counters.or(own).filter(|_| keep_counters).unwrap_or_default();
-        let index = self.chain(family, name);
-        self.saved(family).chains[index].rules.extend(rules.into_iter().map(|rule| SavedRule { rule, counters, line }));
-        self.last = index;
+        let counters = counters.or(parser.counters()).filter(|_| self.counters).unwrap_or_default();
+        let rules = &mut self.saved(family).chains[place].rules;
+        parser.finish_each(&tokens, |rule| rules.push(SavedRule { rule, counters, line }))?;
         Ok(())
     }
 
@@ -215,21 +216,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The chain of the line before, if it is this one.
-    fn last_chain(&mut self, family: Family, name: &str) -> Option<&mut SavedChain> {
-        let last = self.last;
-        let saved = self.saved.iter_mut().find(|saved| saved.family == family)?;
-        saved.chains.get_mut(last).filter(|chain| chain.name.as_str() == name)
+    /// Is it the chain of the line before?
+    fn is_last(&self, family: Family, name: &str) -> bool {
+        let saved = self.saved.iter().find(|saved| saved.family == family);
+        saved.and_then(|saved| saved.chains.get(self.last)).is_some_and(|chain| chain.name.as_str() == name)
     }
-}
-
-fn parse_rules<'a>(tokens: &mut Tokens<'_, 'a>, family: Family) -> Result<(Vec<crate::rule::Rule>, Option<Counters>), SyntaxError> {
-    let mut parser = Parser::new(family);
-    while let Some(token) = tokens.next()? {
-        parser.token(token, tokens)?;
-    }
-    let parsed = parser.finish(tokens)?;
-    Ok((parsed.rules, parsed.counters))
 }
 
 fn family_of(word: &str) -> Option<Family> {

@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{OptionSpec, SyntaxError, Word};
 use crate::model::{Family, Protocol, Test};
 
@@ -14,7 +16,7 @@ pub struct Given<'a> {
     pub span: Range<usize>,
     /// The words behind it: as many as [`OptionSpec::values`] has entries, less one that may be left
     /// out and is.
-    pub values: Vec<Word<'a>>,
+    pub values: SmallVec<[Word<'a>; 1]>,
 }
 
 impl<'a> Given<'a> {
@@ -46,7 +48,7 @@ impl<'a> Given<'a> {
 /// The options given to one match or target, in order, and what they may depend on.
 #[derive(Debug)]
 pub struct Args<'a> {
-    given: std::vec::IntoIter<Given<'a>>,
+    given: smallvec::IntoIter<[Given<'a>; 1]>,
     span: Range<usize>,
     family: Family,
     protocol: Option<Test<Protocol>>,
@@ -54,7 +56,7 @@ pub struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// The options `given` to the extension named at `span` in a rule of that family and protocol.
-    pub fn new(given: Vec<Given<'a>>, span: Range<usize>, family: Family, protocol: Option<Test<Protocol>>) -> Self {
+    pub fn new(given: SmallVec<[Given<'a>; 1]>, span: Range<usize>, family: Family, protocol: Option<Test<Protocol>>) -> Self {
         Self { given: given.into_iter(), span, family, protocol }
     }
 

@@ -169,11 +169,11 @@ impl Shift {
 }
 
 /// The action that an option names, with the masks `[both, nfmask, ctmask]` if they are given.
-fn parse_action(action: &Given<'_>, masks: [&Option<Given<'_>>; 3]) -> Result<Action, SyntaxError> {
+fn parse_action<'a>(action: &Given<'_>, masks: [&Option<Given<'a>>; 3]) -> Result<Action, SyntaxError> {
     let bits = |given: &Given<'_>| number(&given.values[0], u32::MAX.into()).map(|bits| bits as u32);
     if let "save-mark" | "restore-mark" = action.name() {
         let [both, nfmask, ctmask] = masks;
-        let mask = |own: &Option<Given<'_>>| own.as_ref().or(both.as_ref()).map_or(Ok(u32::MAX), bits);
+        let mask = |own: &Option<Given<'a>>| own.as_ref().or(both.as_ref()).map_or(Ok(u32::MAX), bits);
         let (nfmask, ctmask) = (mask(nfmask)?, mask(ctmask)?);
         return Ok(match action.name() {
             "save-mark" => Action::Save { nfmask, ctmask },
