@@ -41,7 +41,7 @@ struct Options {
     /// Load many rules by dockgate, iptables and replay alone: who is named in what must be reached
     #[arg(long)]
     few: bool,
-    /// Measure this dockgate [default: it is built]
+    /// Measure this dockgate [default: it is built, with musl if rustup has that target]
     #[arg(long, value_name = "PATH")]
     dockgate: Option<std::path::PathBuf>,
     /// Write tables for a README
@@ -69,6 +69,7 @@ fn main() -> Result<()> {
         (options.sizes, options.runs) = (vec![300], 1);
     }
     let programs = Programs::build(options.dockgate.as_deref())?;
+    println!("dockgate: {}", programs.measured);
     // Whatever runs from here on is in the namespace.
     let mut world = World::enter()?;
     let outcomes = measure(&options, &programs, &mut world)?;

@@ -16,15 +16,24 @@ use crate::support::{
     world::Result,
 };
 
+/// What the program that is shipped is built for.
+const SHIPPED: &str = "x86_64-unknown-linux-musl";
+
 /// Where the programs are: copies, as an installed program is one ([`process::install`]).
 #[derive(Debug)]
 pub struct Programs {
     dir: PathBuf,
-    /// dockgate itself.
+    /// dockgate itself: as it is shipped, where rustup has that target.
     pub dockgate: PathBuf,
+    /// Which that is, for people.
+    pub measured: String,
     /// The same, as the kernel has it after a boot: read page by page, as it was run. So it has
     /// iptables, if nobody installed that since.
     pub booted: PathBuf,
+    /// dockgate with the C library of the host, if that is not what is shipped.
+    pub glibc: Option<PathBuf>,
+    /// iptables, copied as the others.
+    pub iptables: Option<PathBuf>,
     /// Sends bytes from a file.
     pub replay: PathBuf,
     stopwatch: PathBuf,
@@ -37,35 +46,29 @@ impl Programs {
     /// # Errors
     /// If cargo has one, or a file can't be copied.
     pub fn build(dockgate: Option<&Path>) -> Result<Self> {
-        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .current_dir(top)
-            .args(["build", "--release", "--bin", "dockgate", "--example", "replay", "--example", "stopwatch"])
-            // Ours are for shared libraries; those of the configuration there make programs static.
-            .env_remove("RUSTFLAGS")
-            .arg("--message-format=json-render-diagnostics")
-            .stderr(Stdio::inherit())
-            .output()?;
-        if !output.status.success() {
-            return Err("dockgate could not be built".into());
-        }
-        let messages: Vec<serde_json::Value> = String::from_utf8(output.stdout)?.lines().flat_map(serde_json::from_str).collect();
-        let path = |name: &str| {
-            let mut built = messages.iter().filter(|message| message["target"]["name"] == name);
-            let path = built.find_map(|message| message["executable"].as_str()).ok_or_else(|| format!("cargo did not build `{name}`"));
-            path.map(PathBuf::from)
-        };
         let dir = env::temp_dir().join(format!("dockgate-programs-{}", std::process::id()));
-        let install = |from: PathBuf, name: &str| process::install(&from, dir.join(name));
-        let dockgate = dockgate.map_or_else(|| path("dockgate"), |path| Ok(path.to_owned()))?;
-        let booted = install(dockgate.clone(), "booted")?;
+        let install = |from: &Path, name: &str| process::install(from, dir.join(name));
+        let shipped = is_installed(SHIPPED);
+        let target = shipped.then_some(SHIPPED);
+        let built = built(target, &["--bin", "dockgate", "--example", "replay", "--example", "stopwatch"])?;
+        let (measured, dockgate) = match dockgate {
+            Some(path) => (path.display().to_string(), path.to_owned()),
+            None => (target.unwrap_or("this host, as the target that is shipped is not there").to_owned(), built[0].clone()),
+        };
+        let glibc = match shipped {
+            true => Some(install(&self::built(None, &["--bin", "dockgate"])?[0], "dockgate-glibc")?),
+            false => None,
+        };
+        let booted = install(&dockgate, "booted")?;
         forget(&booted)?;
         Ok(Self {
             booted,
-            dockgate: install(dockgate, "dockgate")?,
-            replay: install(path("replay")?, "replay")?,
-            stopwatch: install(path("stopwatch")?, "stopwatch")?,
+            measured,
+            glibc,
+            dockgate: install(&dockgate, "dockgate")?,
+            iptables: found("iptables").map(|path| install(&path, "iptables")).transpose()?,
+            replay: install(&built[1], "replay")?,
+            stopwatch: install(&built[2], "stopwatch")?,
             dir,
         })
     }
@@ -88,6 +91,43 @@ impl Programs {
             _ => Err(format!("could not start `{}`", program.display()).into()),
         }
     }
+}
+
+/// Has rustup that target?
+fn is_installed(target: &str) -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
+    output.is_ok_and(|output| output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
+
+/// Builds programs for a target, else for this host: the paths of those that are named in `what`.
+fn built(target: Option<&str>, what: &[&str]) -> Result<Vec<PathBuf>> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .args(["build", "--release", "--message-format=json-render-diagnostics"])
+        .args(what)
+        .args(target.map(|target| format!("--target={target}")))
+        // Ours are for shared libraries; those of the configuration there make programs static.
+        .env_remove("RUSTFLAGS")
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err("dockgate could not be built".into());
+    }
+    let messages: Vec<serde_json::Value> = String::from_utf8(output.stdout)?.lines().flat_map(serde_json::from_str).collect();
+    let path = |name: &&str| {
+        let mut built = messages.iter().filter(|message| message["target"]["name"] == *name);
+        let path = built.find_map(|message| message["executable"].as_str()).ok_or_else(|| format!("cargo did not build `{name}`"));
+        Ok(path?.into())
+    };
+    what.iter().filter(|word| !word.starts_with('-')).map(path).collect()
+}
+
+/// Where the shell finds a program, links followed.
+fn found(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).find_map(|folder| folder.join(program).canonicalize().ok())
 }
 
 /// Takes a file out of the page cache.

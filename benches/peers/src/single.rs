@@ -84,8 +84,14 @@ pub fn append(world: &mut World, programs: &Programs, len: usize, rounds: usize)
         Contender::idle("`true`", |_| programs.run("true", [""; 0])),
     ];
     contenders.extend(processes(programs, words("-A")));
-    let booted = || std::iter::once("iptables".to_owned()).chain(words("-A"));
-    contenders.push(Contender::new("`dockgate iptables`, after a boot", move |_| programs.run(&programs.booted, booted())));
+    let ours = || std::iter::once("iptables".to_owned()).chain(words("-A"));
+    contenders.push(Contender::new("`dockgate iptables`, after a boot", move |_| programs.run(&programs.booted, ours())));
+    if let Some(glibc) = &programs.glibc {
+        contenders.push(Contender::new("`dockgate iptables`, with glibc", move |_| programs.run(glibc, ours())));
+    }
+    if let Some(iptables) = &programs.iptables {
+        contenders.push(Contender::new("`iptables`, just installed", move |_| programs.run(iptables, words("-A"))));
+    }
     if is_there("nft") {
         let text = format!("add rule ip filter {DOCKER_USER} ip saddr {} counter drop", workload::address(ONE));
         let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
