@@ -94,7 +94,7 @@ use Case::{Hundred, One, Rule as More, Whole};
 /// What an agent pays that knows what stands.
 const COMMIT: &str = "dockgate set, commit alone (library)";
 /// The same, when nobody else has had the processor's caches in between.
-const IN_A_ROW: &str = "dockgate set, commits in a row (library)";
+pub const IN_A_ROW: &str = "dockgate set, commits in a row (library)";
 
 /// All of them; the first is the one that others are compared with.
 #[rustfmt::skip]

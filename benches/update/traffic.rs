@@ -22,7 +22,7 @@ use crate::{
     hands::Hands,
     lists,
     support::{process::DOCKGATE, records::Exposure, session::Session, shapes::List, world::Result},
-    tools::{Case, Change, Tool},
+    tools::{Case, Change, IN_A_ROW, Tool},
 };
 
 /// So long are packets sent.
@@ -41,7 +41,8 @@ pub fn run(session: &mut Session, case: Case, size: usize, tools: &[&Tool]) -> R
     let strangers = pair[1].others.clone();
     let title = format!("traffic, {}", case.name());
     println!("\n{:<45} {:>10} {:>12} {:>10} {:>8}", format!("{title}/{size}"), "updates/s", "packets/s", "packets", "wrong");
-    for tool in tools.iter().filter(|tool| tool.cases.contains(&case) || (tool.flushes() && case == Case::Whole)) {
+    let does = |tool: &&&Tool| tool.cases.contains(&case) && tool.name != IN_A_ROW;
+    for tool in tools.iter().filter(|tool| does(tool) || (tool.flushes() && case == Case::Whole)) {
         let found = match expose(tool, case, &pair, [&stay, &strangers], time) {
             Ok(found) => found,
             Err(error) => {
