@@ -49,6 +49,10 @@ fn a_pinned_program_is_found_by_both() {
     if unsafe { libc::geteuid() } != 0 || !fs::read_to_string("/proc/self/uid_map").unwrap().contains("4294967295") {
         return skip(NAME, "root", "only root loads programs into the kernel");
     }
+    // iptables compares the number that its descriptor has: programs must not inherit others, which whoever
+    // started the tests may have left open.
+    // SAFETY: a flag of descriptors, which all of ours have.
+    assert_eq!(unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) }, 0);
     thread::spawn(|| {
         enter().unwrap();
         pin();
