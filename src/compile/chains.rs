@@ -86,13 +86,16 @@ impl<'p> Builder<'p> {
     pub(super) fn build(mut self) -> (Vec<SavedChain>, Option<Marks>) {
         let policy = self.policy;
         let root = self.chain(names::root());
-        self.replies(root);
         // A packet goes through one of the two lists, each with the rules for it, in order.
         let (outer, inner) = (self.items(true), self.items(false));
-        let mut marks = None;
         let comment = format!("default: {}", policy.default.word());
         let end = default(policy.default).map(|end| (Origin::Default, Head::default().rule(self.family, None, &comment, end)));
-        if !policy.external.is_empty() && (end.is_some() || !outer.is_empty()) {
+        let has_outside = !policy.external.is_empty() && (end.is_some() || !outer.is_empty());
+        if has_outside || !inner.is_empty() {
+            self.replies(root);
+        }
+        let mut marks = None;
+        if has_outside {
             let outside = self.chain(names::outside());
             // Where others have no rules, they leave as those do who are allowed.
             let early = inner.is_empty().then_some(root);
