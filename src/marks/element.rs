@@ -23,7 +23,7 @@ pub enum Kind {
     Networks(Family, u32),
     /// The port of that protocol that the client asked for, in that class → the chain `mark-ID`.
     Ports(Protocol, u32),
-    /// No packet asks for it: its one element says which senders there are ([`Table::hash`]).
+    /// No packet asks for it: its one element says which senders there are ([`super::Table::is_sound`]).
     Hash,
 }
 

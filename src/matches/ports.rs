@@ -43,7 +43,7 @@ fn upwards(test: Test<PortRange>) -> Test<PortRange> {
     }
 }
 
-/// `struct xt_tcp` or `struct xt_udp`, its `invflags` at that place, with [`upwards`] ranges: what
+/// `struct xt_tcp` or `struct xt_udp`, its `invflags` at that place, with `upwards` ranges: what
 /// iptables up to 1.8.7 writes for `! 0:1024` and what we do is then the same.
 pub fn xt_upwards(mut info: [u8; 16], invflags: usize) -> [u8; 16] {
     let Some((bytes, _)) = info.split_first_chunk() else { return info };
