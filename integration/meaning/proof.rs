@@ -35,9 +35,9 @@ pub const KINDS: [Kind; 6] = [
     Kind { name: "everyday", policies: 300, packets: 700, draw: |dice| Universe::lab().policy(dice, &EVERYDAY) },
     Kind { name: "many senders", policies: 90, packets: 4000, draw: senders },
     Kind { name: "many ports", policies: 60, packets: 1500, draw: ports },
-    Kind { name: "lists of senders alone", policies: 40, packets: 1000, draw: lists },
+    Kind { name: "lists of senders alone", policies: 40, packets: 4000, draw: lists },
     Kind { name: "published ports", policies: 90, packets: 1500, draw: published },
-    Kind { name: "many rules", policies: 60, packets: 1500, draw: rules },
+    Kind { name: "many rules", policies: 60, packets: 3000, draw: rules },
 ];
 
 fn senders(dice: &mut Dice) -> Policy {
