@@ -53,6 +53,20 @@ pub(super) struct Item<'p> {
 /// What becomes of a packet at the end of a list.
 pub(super) type End = (Origin, Rule);
 
+/// It goes on in that chain.
+pub(super) fn goto(to: ChainName) -> End {
+    way(Target::Goto(to))
+}
+
+/// What is said, else back to Docker.
+pub(super) fn or_back(end: Option<&End>) -> End {
+    end.cloned().unwrap_or_else(|| way(Target::Return))
+}
+
+fn way(target: Target) -> End {
+    (Origin::Way, Rule { target: Some(target), ..Rule::default() })
+}
+
 impl Item<'_> {
     /// The same for packets that are known to be for its ports, or for one of its protocols: then it tests `range`.
     pub(super) fn for_port(&self, range: Option<PortRange>) -> Self {

@@ -10,14 +10,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Origin,
-    chains::{Builder, End, Item},
+    chains::{Builder, End, Item, goto, or_back},
     names::ROOT,
-    rules::{ends, parse},
+    rules::{also, ends, parse},
     tree::Tree,
 };
 use crate::{
     marks::{Class, Marks},
-    matches::Match,
     model::Protocol,
     policy::{Action, PolicyRule, PortRange, Ports},
     rule::Rule,
@@ -212,10 +211,6 @@ impl<'p> Tree<'_, 'p> {
         let mut rules: Vec<(u32, End)> = Vec::with_capacity(lists.len());
         for (id, meaning) in lists {
             let end = match meaning {
-                // Nothing is left to be asked.
-                Meaning::List(list) if list.is_empty() => {
-                    self.end.cloned().unwrap_or_else(|| (Origin::Way, parse("-j RETURN", marks.family)))
-                }
                 Meaning::List(list) => self.list(&list),
                 Meaning::Verdict(end, count) => {
                     let comment = format!("{count} rules");
@@ -225,19 +220,21 @@ impl<'p> Tree<'_, 'p> {
             rules.push((id, end));
         }
         // More of them would be asked by all packets that none of them is for.
-        let returns = |(_, (_, rule)): &(u32, End)| rule.target == Some(Target::Return);
-        let early = early.filter(|_| front == 0 && rules.iter().filter(|rule| returns(rule)).count() <= EARLY);
+        let returns = |rule: &Rule| rule.target == Some(Target::Return);
+        let early = early.filter(|_| front == 0 && rules.iter().filter(|(_, (_, rule))| returns(rule)).count() <= EARLY);
         let mut late: Vec<(u32, End)> = Vec::new();
-        for rule in rules {
-            match early {
-                Some(root) if returns(&rule) => self.builder.push(root, rule.1.0, tested(&marks, rule.0, marks.mask, rule.1.1)),
-                _ => late.push(rule),
+        for one in rules {
+            match (early, one) {
+                (Some(root), (id, (origin, rule))) if returns(&rule) => {
+                    self.builder.push(root, origin, tested(&marks, id, marks.mask, rule));
+                }
+                (_, one) => late.push(one),
             }
         }
         if late.len() > ROW {
             // Most packets have no mark.
-            let others = self.others.clone().unwrap_or_else(|| (Origin::Way, parse("-j RETURN", marks.family)));
-            self.builder.push(chain, others.0, tested(&marks, 0, marks.mask, others.1));
+            let (origin, rule) = or_back(self.others.as_ref());
+            self.builder.push(chain, origin, tested(&marks, 0, marks.mask, rule));
         }
         rows(self.builder, self.mark, &marks, chain, &late, marks.mask.count_ones(), self.others.as_ref());
         self.builder.end(chain, self.others.as_ref());
@@ -257,9 +254,9 @@ fn rows(builder: &mut Builder<'_>, mark: char, marks: &Marks, chain: usize, ids:
             rows(builder, mark, marks, chain, group, step, others);
         } else {
             let name = super::chain(&format!("{ROOT}-{mark}.mark-{:x}.{step}", first >> step));
-            let goto = Rule { target: Some(Target::Goto(name.clone())), ..Rule::default() };
+            let (origin, rule) = goto(name.clone());
             let high = marks.mask & u32::MAX << (step + marks.mask.trailing_zeros());
-            builder.push(chain, Origin::Way, tested(marks, first >> step << step, high, goto));
+            builder.push(chain, origin, tested(marks, first >> step << step, high, rule));
             let own = builder.chain(name);
             rows(builder, mark, marks, own, group, step, others);
             builder.end(own, others);
@@ -268,8 +265,6 @@ fn rows(builder: &mut Builder<'_>, mark: char, marks: &Marks, chain: usize, ids:
 }
 
 /// The same rule, for packets with that id in these bits.
-fn tested(marks: &Marks, id: u32, mask: u32, mut rule: Rule) -> Rule {
-    let words = parse(&format!("-m mark --mark {:#x}/{mask:#x}", marks.value(id)), marks.family);
-    rule.matches.splice(0..0, words.matches.into_iter().filter(|one| matches!(one, Match::Mark(_))));
-    rule
+fn tested(marks: &Marks, id: u32, mask: u32, rule: Rule) -> Rule {
+    also(&format!("-m mark --mark {:#x}/{mask:#x}", marks.value(id)), marks.family, rule)
 }

@@ -113,14 +113,13 @@ impl Compiled {
     /// they say nothing of packets without a mark, as with a list of senders to be dropped, such packets do
     /// not come there: it begins with `-m mark ! --mark 0x0/MASK`.
     pub fn jump(&self, family: Family) -> Rule {
-        let mut jump = self.identity.jump();
-        if let Some(mask) = self.marks(family).map(|marks| marks.mask)
-            && passes_unmarked(ROOT, self.chains(family), mask)
-        {
-            let marked = rules::parse(&format!("-m mark ! --mark 0x0/{mask:#x}"), family);
-            jump.matches.splice(0..0, marked.matches);
+        let jump = self.identity.jump();
+        match self.marks(family) {
+            Some(Marks { mask, .. }) if passes_unmarked(ROOT, self.chains(family), *mask) => {
+                rules::also(&format!("-m mark ! --mark 0x0/{mask:#x}"), family, jump)
+            }
+            _ => jump,
         }
-        jump
     }
 }
 

@@ -76,48 +76,36 @@ impl Names {
         }
         slug.truncate(LONGEST);
         let slug = if slug.is_empty() { "rule".to_owned() } else { slug.trim_end_matches('-').to_owned() };
-        let mut free = slug.clone();
-        let mut number = 2;
-        loop {
-            if let Some(name) = self.take(&free) {
-                return name;
-            }
-            let end = number.to_string();
-            free = format!("{}-{end}", &slug[..slug.len().min(LONGEST - 1 - end.len())]);
-            number += 1;
-        }
+        self.first(&slug, |number| {
+            let end = (number + 2).to_string();
+            format!("{}-{end}", &slug[..slug.len().min(LONGEST - 1 - end.len())])
+        })
     }
 
     /// A chain for the senders whose address begins so: `DOCKGATE-o.c0a8`, its hexadecimal digits.
     pub(super) fn of_prefix(&mut self, mark: char, digits: &str) -> ChainName {
-        let mut free = format!("{mark}.{digits}");
-        let mut number = 0;
-        loop {
-            if let Some(name) = self.take(&free) {
-                return name;
-            }
+        self.first(&format!("{mark}.{digits}"), |number| {
             // The end tells chains of one network from each other.
             let hash = Sha256::digest(format!("{digits} {number}"));
             let end = hash.iter().take(5).fold(0, |all, byte| all << 8 | u64::from(*byte));
-            free = format!("{mark}.{}..{end:010x}", &digits[..4]);
-            number += 1;
-        }
+            format!("{mark}.{}..{end:010x}", &digits[..4])
+        })
     }
 
     /// A chain behind another, for a part of its packets: `DOCKGATE-web.t8000-8063`.
     pub(super) fn of_part(&mut self, of: &str, part: &str) -> ChainName {
-        let mut free = format!("{of}.{part}");
-        let mut number = 0;
-        loop {
-            if let Some(name) = self.take(&free) {
-                return name;
-            }
+        self.first(&format!("{of}.{part}"), |number| {
             // Digits tell it from others that begin so.
             let hash = Sha256::digest(format!("{of} {number}"));
             let kept = of.len().min(LONGEST - 5 - part.len());
-            free = format!("{}{:02x}{:02x}.{part}", &of[..kept], hash[0], hash[1]);
-            number += 1;
-        }
+            format!("{}{:02x}{:02x}.{part}", &of[..kept], hash[0], hash[1])
+        })
+    }
+
+    /// The name that ends so, else the first that ends as `other` says of numbers from 0.
+    fn first(&mut self, end: &str, other: impl Fn(u32) -> String) -> ChainName {
+        let name = self.take(end).or_else(|| (0..).find_map(|number| self.take(&other(number))));
+        name.expect("there are more numbers than chains")
     }
 
     /// The name that ends so, unless it is too long or taken.

@@ -29,7 +29,7 @@ use std::{
 
 use super::{
     Origin,
-    chains::{Builder, End, Item},
+    chains::{Builder, End, Item, goto},
     cost,
     cuts::{Cuts, Part},
     rules::{Head, asked},
@@ -38,7 +38,6 @@ use crate::{
     model::{ChainName, Protocol, Test},
     policy::{Action, PortRange},
     rule::Rule,
-    targets::Target,
 };
 
 /// So many segments are tested in a row, and so many ports of one protocol in a list.
@@ -109,7 +108,7 @@ impl<'p> Builder<'p> {
                 Behind::End(end, _) if run.behind.is_empty() => (end.cloned(), None),
                 _ => {
                     let name = self.names.of_part(place.head, "rest");
-                    (Some(way(name.clone())), Some(self.chain(name)))
+                    (Some(goto(name.clone())), Some(self.chain(name)))
                 }
             };
             let mut steps = Steps { builder: self, items: run.items, head: place.head, end: end.as_ref(), leaves: HashMap::new() };
@@ -210,7 +209,7 @@ impl Steps<'_, '_> {
             [] => (self.end.cloned(), 0),
             [first, ..] => match self.builder.verdict(&self.items[*first].for_port(None)) {
                 Some(verdict) => (Some(verdict), 0),
-                None => (Some(self::way(self.left(base, &format!("{letter}-rest")))), 1),
+                None => (Some(goto(self.left(base, &format!("{letter}-rest")))), 1),
             },
         };
         if named.is_empty() {
@@ -218,7 +217,7 @@ impl Steps<'_, '_> {
             return behind;
         }
         let name = self.builder.names.of_part(self.head, &format!("{protocol:.4}"));
-        let (origin, rule) = self::way(name.clone());
+        let (origin, rule) = goto(name.clone());
         self.builder.push(chain, origin, of(*protocol, rule));
         let own = self.builder.chain(name);
         let last = range(&named[named.len() - 1]).last;
@@ -277,10 +276,6 @@ impl Steps<'_, '_> {
         self.leaves.insert(list.clone(), name.clone());
         name
     }
-}
-
-fn way(to: ChainName) -> End {
-    (Origin::Way, Rule { target: Some(Target::Goto(to)), ..Rule::default() })
 }
 
 /// The same rule, for packets of that protocol.

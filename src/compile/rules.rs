@@ -116,6 +116,12 @@ pub(super) fn parse(text: &str, family: Family) -> Rule {
     rules.swap_remove(0)
 }
 
+/// The same rule with these matches in front.
+pub(super) fn also(words: &str, family: Family, mut rule: Rule) -> Rule {
+    rule.matches.splice(0..0, parse(words, family).matches);
+    rule
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

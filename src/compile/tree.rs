@@ -12,11 +12,11 @@ use std::{collections::HashMap, ops::Range, rc::Rc};
 
 use super::{
     Origin,
-    chains::{Builder, End, Item},
+    chains::{Builder, End, Item, goto, or_back},
     cuts::{Cuts, Part},
     names::{self, ROOT},
     ports::{Behind, Filled, Place},
-    rules::{Head, parse, prefixes},
+    rules::{Head, prefixes},
 };
 use crate::{
     model::{Address, ChainName, Family, Test},
@@ -113,11 +113,10 @@ impl<'b, 'p> Tree<'b, 'p> {
             return self.end.cloned();
         }
         let name = super::chain(&format!("{ROOT}-{}.others", self.mark));
-        let goto = Rule { target: Some(Target::Goto(name.clone())), ..Rule::default() };
-        let chain = self.builder.chain(name);
+        let chain = self.builder.chain(name.clone());
         let head = self.mark.to_string();
         self.deep[1] = self.rows(Place { chain, left: self.room - 1, head: &head }, &everybody);
-        Some((Origin::Way, goto))
+        Some(goto(name))
     }
 
     /// The addresses, cut where the list of those of these items changes that can match; those whom no
@@ -153,7 +152,7 @@ impl<'b, 'p> Tree<'b, 'p> {
         let family = self.builder.family;
         if list.is_empty() {
             // No rule is left.
-            return self.end.cloned().unwrap_or_else(|| (Origin::Way, parse("-j RETURN", family)));
+            return or_back(self.end);
         }
         let named = list.iter().copied().find(|&index| self.is_sourced(index)).unwrap_or(list[0]);
         let item = &self.items[named];

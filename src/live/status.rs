@@ -7,7 +7,7 @@ use crate::{
     marks::Table,
     matches::Match,
     model::{Counters, Family},
-    plan::ours::{gate, jumps},
+    plan::ours::{Ours, gate, jumps},
     ruleset::Ruleset,
     save::SavedRule,
 };
@@ -117,13 +117,11 @@ fn one(standing: &Standing, now: u64) -> Status {
         trial: trial(ruleset, now),
         faults: Vec::new(),
     };
-    let tested = |saved: &SavedRule| saved.rule.matches.iter().any(|one| matches!(one, Match::Mark(_)));
-    let unmarked = ours.marks.is_none() && ours.chains.iter().any(|chain| chain.rules.iter().any(tested));
-    status.faults = faults(ruleset, &status, jumps.len(), ours.marks.as_ref(), unmarked);
+    status.faults = faults(ruleset, &status, jumps.len(), &ours);
     status
 }
 
-fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, marks: Option<&Table>, unmarked: bool) -> Vec<Fault> {
+fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, ours: &Ours) -> Vec<Fault> {
     let own = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
     let foreign = own.flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count();
     let mut faults = Vec::new();
@@ -142,8 +140,10 @@ fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, marks: Option<&Table
     let changed = status.identity.as_ref().map_or(status.rules > 0, |identity| identity.hash_of(status.family) != status.hash);
     if changed && status.jump.is_some() {
         // A policy may test a mark by itself, which somebody else gives.
+        let tested = |saved: &SavedRule| saved.rule.matches.iter().any(|one| matches!(one, Match::Mark(_)));
+        let unmarked = ours.marks.is_none() && ours.chains.iter().any(|chain| chain.rules.iter().any(tested));
         faults.push(if unmarked { Fault::NoTable } else { Fault::Changed });
-    } else if marks.is_some_and(|table| !table.is_sound()) {
+    } else if ours.marks.as_ref().is_some_and(|table| !table.is_sound()) {
         faults.push(Fault::Senders);
     }
     if foreign > 0 {
