@@ -15,20 +15,13 @@ use crate::{
     live::{HistoryError, Host, LiveError, Outcome},
     model::{Family, Interface},
     plan::{Step, ours::ChangeKind},
-    policy::{Policy, Read, Strategy},
+    policy::{Policy, Read},
 };
 
 /// A policy as read, and its chains.
 pub(super) struct Loaded {
     pub(super) read: Read,
     pub(super) compiled: Compiled,
-}
-
-impl Loaded {
-    /// Compiles it anew.
-    pub(super) fn compile(&mut self, strategy: Option<Strategy>) {
-        self.compiled = compile::docker_user(&self.read.policy, &self.compiled.identity.name, strategy);
-    }
 }
 
 /// Reads and checks the policy in these files.
@@ -96,7 +89,8 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string())
             .hint("what stands is written there before each change; DOCKGATE_STATE=/path names another folder"),
         LiveError::NoTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate apply POLICY --confirm 60s` begins one"),
-        LiveError::SetsOnTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("compile it with the strategy `tree`"),
+        LiveError::OtherMark { deployed, .. } => Failure::new(ExitCode::Failure, error.to_string())
+            .hint(&format!("write `mark = {deployed:#x}` in this policy, or apply it without --confirm")),
         LiveError::TooLate => Failure::new(ExitCode::TakenBack, error.to_string()).hint("apply it again, with a longer --confirm"),
     }
 }
