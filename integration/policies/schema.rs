@@ -13,11 +13,9 @@ use super::{dockgate, folder, policies};
 const OF_SHAPE: &[&str] = &[
     "action-empty.toml",
     "action-key-unknown.toml",
-    "address-list-empty.toml",
     "byte-order-mark.toml",
     "default-near.toml",
     "default-wrong.toml",
-    "group-empty.toml",
     "group-key-unknown.toml",
     "group-name.toml",
     "group-of-nothing.toml",

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{
-    ExitCode, Global,
+    Global, policy,
     report::{self, Failure},
 };
 use crate::{
     model::Interface,
-    policy::{Lines, Policy, Problem, Read},
+    policy::{Lines, Problem, Read},
 };
 
 /// `dockgate check`
 pub fn run(global: &Global, paths: &[PathBuf]) -> Result<(), Failure> {
-    let read = Policy::load(paths).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
+    let read = policy::read(paths)?;
     if global.json {
         report::print(&format!("{}\n", json(&read)))?;
     }
@@ -49,10 +49,15 @@ fn summary(read: &Read) -> String {
 }
 
 fn json(read: &Read) -> Value {
-    let lines: Vec<Lines<'_>> = read.policy.files.iter().map(|file| Lines::new(&file.text)).collect();
-    let problem = |problem: &Problem| {
-        let (line, span) = problem.line(&lines[problem.file]);
-        let column = lines[problem.file].text(line).get(..span.start).map_or(1, |before| before.chars().count() + 1);
+    // In the order of the files.
+    let mut lines: Option<(usize, Lines<'_>)> = None;
+    let mut problem = |problem: &Problem| {
+        let lines = match &mut lines {
+            Some((of, lines)) if *of == problem.file => lines,
+            stale => &stale.insert((problem.file, Lines::new(&read.policy.files[problem.file].text))).1,
+        };
+        let (line, span) = problem.line(lines);
+        let column = lines.text(line).get(..span.start).map_or(1, |before| before.chars().count() + 1);
         json!({
             "severity": if problem.warning { "warning" } else { "error" },
             "file": read.policy.files[problem.file].name,
@@ -62,5 +67,5 @@ fn json(read: &Read) -> Value {
             "hint": problem.hint,
         })
     };
-    json!({ "sound": read.is_sound(), "problems": read.problems.iter().map(problem).collect::<Vec<_>>() })
+    json!({ "sound": read.is_sound(), "problems": read.problems.iter().map(&mut problem).collect::<Vec<_>>() })
 }

@@ -26,7 +26,7 @@ pub(super) struct Loaded {
 
 /// Reads and checks the policy in these files.
 pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
-    let read = Policy::load(paths).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
+    let read = read(paths)?;
     if let Some(failure) = Failure::policy(&read) {
         return Err(failure);
     }
@@ -35,6 +35,14 @@ pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
     let name = paths.first().and_then(|path| path.file_stem()).map_or_else(|| "policy".into(), |name| name.to_string_lossy());
     let compiled = compile::docker_user(&read.policy, &name, how.strategy);
     Ok(Loaded { read, compiled })
+}
+
+/// Reads the policy in these files.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Read, Failure> {
+    Policy::load(paths).map_err(|error| {
+        let failure = Failure::new(ExitCode::Usage, error.to_string());
+        error.hint.iter().fold(failure, |failure, hint| failure.hint(hint))
+    })
 }
 
 /// A rule for an interface that is not there matches nothing; it may come, so that is no error.

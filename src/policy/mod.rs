@@ -22,6 +22,7 @@ mod addresses;
 mod block;
 mod check;
 mod groups;
+mod list;
 mod load;
 mod packet;
 mod ports;
@@ -33,12 +34,12 @@ mod table;
 
 pub use addresses::Addresses;
 pub use block::Block;
-pub use load::{File, LoadError};
+pub use load::{File, LIST_BYTES, LoadError, POLICY_BYTES};
 pub use ports::{PortRange, Ports};
 pub use problem::{Lines, Problem};
 pub use schema::SCHEMA;
 
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use crate::model::{Family, Interface, Protocol};
 
@@ -47,6 +48,8 @@ use crate::model::{Family, Interface, Protocol};
 pub struct Policy {
     /// The files it was read from, those of groups included.
     pub files: Vec<File>,
+    /// Groups whose addresses stand in a file of their own, each with the index of that in `files`.
+    pub lists: BTreeMap<String, usize>,
     /// The interfaces that face the outside.
     pub external: Vec<Interface>,
     /// What becomes of a new connection from outside that no rule decides.
@@ -200,6 +203,16 @@ impl Policy {
     pub fn at(&self, place: Place) -> String {
         let file = self.files.get(place.file).map_or_else(String::new, |file| file.name.clone());
         format!("{file}:{}", place.line)
+    }
+
+    /// Which list has all of these addresses, and where: `banned (banned.txt:3)`. Only lists in files are asked,
+    /// and only for what one line of them has.
+    fn listed(&self, sources: &Sources, addresses: &Block) -> Option<String> {
+        sources.words.iter().find_map(|word| {
+            let &file = self.lists.get(word)?;
+            let line = list::find(&self.files[file].text, addresses)?;
+            Some(format!("`{word}` ({})", self.at(Place { file, line })))
+        })
     }
 }
 
