@@ -17,5 +17,6 @@ mod shrink;
 mod small;
 mod text;
 mod trial;
+mod verdict;
 mod walk;
 mod world;

@@ -36,6 +36,7 @@ const OF_SHAPE: &[&str] = &[
     "rule-is-a-text.toml",
     "rule-with-one-bracket.toml",
     "several-at-once.toml",
+    "test-of-a-wrong-packet.toml",
     "test-of-half-a-packet.toml",
     "test-without-packet.toml",
     "test-wrong.toml",

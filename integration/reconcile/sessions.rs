@@ -290,6 +290,28 @@ fn what_is_refused_changes_nothing_and_says_where() {
 }
 
 #[test]
+fn a_policy_whose_tests_fail_is_not_applied() {
+    in_session("tests", "reconcile::sessions::a_policy_whose_tests_fail_is_not_applied", |mut session| {
+        let test = |name: &str, from: &str, expect: &str| {
+            format!(
+                "\n[[test]]\nname = \"{name}\"\npacket = {{ in = \"lo\", from = \"{from}\", to_port = \"443/tcp\" }}\nexpect = \"{expect}\"\n"
+            )
+        };
+        let good = WEB.to_owned() + &test("the office reaches the portal", "192.168.1.7", "pass");
+        let wrong = test("nobody else does", "203.0.113.7", "drop") + &test("others are told", "198.51.100.7", "reject");
+        session.write("tests.toml", &(good.clone() + &wrong));
+        for words in ["check", "plan", "apply", "apply --dry-run", "apply --confirm 60s", "bench --seconds 1", "--json check"] {
+            session.run(&format!("dockgate {words} tests.toml"));
+        }
+        assert_eq!(call("nft", "list ruleset", "").ok(), "");
+        session.all(&["dockgate check tests.toml --skip-tests", "dockgate apply tests.toml --skip-tests"]);
+        session.write("tests.toml", &good);
+        session.all(&["dockgate check tests.toml", "dockgate plan tests.toml"]);
+        session.end("tests");
+    });
+}
+
+#[test]
 fn without_permission_one_sentence_says_so() {
     in_session("denied", "reconcile::sessions::without_permission_one_sentence_says_so", |session| {
         let file = session.folder.join("web.toml").display().to_string();
@@ -316,5 +338,5 @@ fn every_snapshot_is_some_sessions() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sessions");
     let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["first.txt", "others.txt", "refused.txt", "sets.txt", "trial.txt"]);
+    assert_eq!(names, ["first.txt", "others.txt", "refused.txt", "sets.txt", "tests.txt", "trial.txt"]);
 }

@@ -139,11 +139,14 @@ enum Command {
         #[arg(short, long)]
         noflush: bool,
     },
-    /// Is a policy sound? Says all that is wrong with it; asks no kernel, needs no root
+    /// Is a policy sound, and do its tests pass? Says all that is wrong with it; asks no kernel, needs no root
     Check {
         /// Files, folders (all in them that ends in .toml), or - for standard input
         #[arg(required = true, value_name = "POLICY")]
         policy: Vec<PathBuf>,
+        /// Do not run the policy's tests
+        #[arg(long)]
+        skip_tests: bool,
     },
     /// What would a policy change here? As a difference; exit code 5 if there is something to do
     Plan {
@@ -214,6 +217,9 @@ struct How {
     /// mark), auto; instead of what the policy says of it
     #[arg(long, value_name = "STRATEGY", value_parser = strategy())]
     strategy: Option<Strategy>,
+    /// Do not run the policy's tests; else nothing is done if one of them fails
+    #[arg(long)]
+    skip_tests: bool,
 }
 
 fn strategy() -> impl TypedValueParser<Value = Strategy> {
@@ -341,7 +347,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::List => list::run(&cli.global),
         Command::Audit => audit::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
-        Command::Check { policy } => check::run(&cli.global, policy),
+        Command::Check { policy, skip_tests } => check::run(&cli.global, policy, *skip_tests),
         Command::Plan { policy, how } => policy::plan(&cli.global, policy, *how),
         Command::Apply { policy, how, confirm: None } => policy::apply(&cli.global, policy, *how),
         Command::Apply { policy, how, confirm: Some(length) } => trial::apply(&cli.global, policy, *how, *length),

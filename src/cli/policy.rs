@@ -26,9 +26,10 @@ pub(super) struct Loaded {
 
 /// Reads and checks the policy in these files.
 pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
-    let read = read(paths)?;
+    let read = read(paths, how.skip_tests)?;
     if let Some(failure) = Failure::policy(&read) {
-        return Err(failure);
+        let only_tests = !read.tried.is_empty();
+        return Err(if only_tests { failure.hint("with --skip-tests it is done all the same") } else { failure });
     }
     report::warnings(&read);
     say_missing_interfaces(&read.policy);
@@ -37,12 +38,18 @@ pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
     Ok(Loaded { read, compiled })
 }
 
-/// Reads the policy in these files.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Read, Failure> {
-    Policy::load(paths).map_err(|error| {
+/// Reads the policy in these files, and runs its tests.
+pub(super) fn read(paths: &[PathBuf], skip_tests: bool) -> Result<Read, Failure> {
+    let mut read = Policy::load(paths).map_err(|error| {
         let failure = Failure::new(ExitCode::Usage, error.to_string());
         error.hint.iter().fold(failure, |failure, hint| failure.hint(hint))
-    })
+    })?;
+    match read.policy.tests.len() {
+        0 => {}
+        _ if !skip_tests => read.run_tests(),
+        count => report::note(&format!("skipped: {} of the policy", difference::number(count, "test"))),
+    }
+    Ok(read)
 }
 
 /// A rule for an interface that is not there matches nothing; it may come, so that is no error.

@@ -128,7 +128,7 @@ impl Failure {
         Self { code: ExitCode::Usage, text }
     }
 
-    /// A policy with errors, and its warnings; `None` if it is sound.
+    /// A policy with errors or tests that fail, and its warnings; `None` if it is sound.
     pub fn policy(read: &Read) -> Option<Self> {
         let errors = read.problems.iter().filter(|problem| !problem.warning).count();
         let warnings = match read.problems.len() - errors {
@@ -138,6 +138,11 @@ impl Failure {
         };
         let mut text = match errors {
             0 => return None,
+            // They are run only if nothing else is wrong.
+            _ if !read.tried.is_empty() => {
+                let fail = if errors == 1 { "fails" } else { "fail" };
+                format!("error: {errors} of {} {fail}{warnings}\n", super::difference::number(read.tried.len(), "test"))
+            }
             1 => format!("error: 1 mistake in the policy{warnings}\n"),
             many => format!("error: {many} mistakes in the policy{warnings}\n"),
         };

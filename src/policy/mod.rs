@@ -20,10 +20,12 @@
 
 mod addresses;
 mod block;
+mod cases;
 mod check;
 mod groups;
 mod list;
 mod load;
+mod meaning;
 mod packet;
 mod ports;
 mod problem;
@@ -34,14 +36,16 @@ mod table;
 
 pub use addresses::Addresses;
 pub use block::Block;
+pub use cases::{Outcome, Tried};
 pub use load::{File, LIST_BYTES, LoadError, POLICY_BYTES};
+pub use meaning::{By, Fate, Meaning, Packet, State, Unknown, Unless};
 pub use ports::{PortRange, Ports};
 pub use problem::{Lines, Problem};
 pub use schema::SCHEMA;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
-use crate::model::{Family, Interface, Protocol};
+use crate::model::{Family, Interface};
 
 /// What may pass from outside to published ports, and what else `DOCKER-USER` decides.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -88,6 +92,8 @@ pub struct Read {
     pub problems: Vec<Problem>,
     /// The names of its groups, in order.
     pub groups: Vec<String>,
+    /// Its tests, as far as [`Read::run_tests`] has run them.
+    pub tried: Vec<Tried>,
 }
 
 impl Read {
@@ -172,16 +178,12 @@ pub struct PacketTest {
     pub place: Place,
     /// `name`
     pub name: String,
-    /// The interface it comes in by.
-    pub inward: Interface,
-    /// The sender.
-    pub from: IpAddr,
-    /// The host's address; `None` for any.
-    pub to: Option<IpAddr>,
-    /// The port on the host.
-    pub to_port: Option<(u16, Protocol)>,
+    /// The packet.
+    pub packet: Packet,
     /// What must become of it.
     pub expect: Expected,
+    /// The bytes of its file that say so.
+    pub expect_at: Range<usize>,
 }
 
 /// What a test expects.
