@@ -16,6 +16,9 @@ use super::{
 /// So many wrong lines of a list are said one by one.
 const MOST: usize = 50;
 
+/// Behind so many wrong lines a list is not read any further: it is another file.
+const ENOUGH: usize = 10_000;
+
 /// No address with what may stand behind it is longer.
 const LONGEST: usize = 1000;
 
@@ -65,12 +68,16 @@ pub(super) fn read(text: &str) -> (Vec<Block>, Vec<Remark>) {
             }
         }
         // Each line of it would be said to be wrong.
-        if ends {
+        if ends || unsaid[0].0 >= ENOUGH {
             break;
         }
     }
     for (warning, (count, span)) in [false, true].into_iter().zip(unsaid).filter(|(_, (count, _))| *count > 0) {
-        let what = if warning { "are like those before" } else { "can't be read either" };
+        let what = match warning {
+            true => "are like those before",
+            false if count >= ENOUGH => "can't be read either, and the rest was not looked at",
+            false => "can't be read either",
+        };
         remarks.push(Remark { span, mistake: (format!("this and {} more lines {what}", count - 1), None), warning });
     }
     (blocks, remarks)
@@ -321,7 +328,7 @@ mod tests {
             ("[\n\"10.0.0.1\",\n", "this is JSON, not a list of addresses | make a list of it: jq -r '.[]' FILE > LIST"),
             ("<!DOCTYPE html>\n<p>", "this is HTML or XML"),
             ("\u{1f}\u{fffd}\u{8}", "this is compressed by gzip"),
-            ("\u{fffd}\u{fffd}1\00\0.\00", "this is no text, or text in UTF-16"),
+            ("\u{fffd}\u{fffd}1\0a\0.\0a", "this is no text, or text in UTF-16"),
         ] {
             let (_, remarks) = said(text);
             assert!(remarks[0].starts_with(expected), "{text}: {remarks:?}");
@@ -335,11 +342,13 @@ mod tests {
 
     #[test]
     fn of_many_wrong_lines_some_are_said_and_all_counted() {
-        let text = "10.0.0.1\n".to_owned() + &"nobody\n".repeat(200_000) + "::ffff:10.0.0.2\n";
+        let text = "10.0.0.1\n".to_owned() + &"nobody\n".repeat(2000) + "::ffff:10.0.0.2\n";
         let (blocks, remarks) = read(&text);
         assert_eq!((blocks.len(), remarks.len()), (2, MOST + 2));
-        assert_eq!(remarks[MOST + 1].mistake.0, "this and 199949 more lines can't be read either");
+        assert_eq!(remarks[MOST + 1].mistake.0, "this and 1949 more lines can't be read either");
         assert!(remarks[MOST].warning);
+        let (_, remarks) = read(&"nobody\n".repeat(20_000));
+        assert_eq!(remarks[MOST].mistake.0, "this and 9999 more lines can't be read either, and the rest was not looked at");
         let (_, remarks) = read(&"x".repeat(100_000));
         assert_eq!(remarks[0].mistake.0, "this line has 100000 bytes, and a list has no such lines");
     }
