@@ -6,6 +6,7 @@ mod dice;
 mod docker;
 mod faults;
 mod language;
+mod lists;
 mod marks;
 mod packet;
 mod packets;

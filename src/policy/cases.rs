@@ -29,9 +29,9 @@ const LOOKED_UP: usize = 5;
 
 impl Read {
     /// Runs the tests of a sound policy: [`Read::tried`] has them all, in order, and what failed comes to the
-    /// problems. A policy that is not sound means nothing yet, and its tests are not run.
+    /// problems. A policy that is not sound means nothing yet, and its tests are not run; nor are they run twice.
     pub fn run_tests(&mut self) {
-        if !self.is_sound() {
+        if !self.is_sound() || !self.tried.is_empty() {
             return;
         }
         let mut look_ups = 0..LOOKED_UP;

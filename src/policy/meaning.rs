@@ -314,3 +314,47 @@ impl Packet {
         if self.from.is_ipv4() { Family::Ip } else { Family::Ip6 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::File, *};
+
+    fn packet(protocol: Option<Protocol>, outward: Option<&str>) -> Packet {
+        let name = |name: &str| Interface::new(name).unwrap();
+        let from = IpAddr::from([192, 0, 2, 7]);
+        Packet { inward: name("eth0"), outward: outward.map(name), from, to: None, protocol, port: None, state: State::New }
+    }
+
+    #[test]
+    fn lines_of_iptables_decide_where_their_base_options_and_verdict_tell() {
+        let tcp = packet(Some(Protocol::TCP), Some("docker0"));
+        let decided = |verdict| (By::Rule(0), verdict, None);
+        let unknown = |verdict, because| (By::Default, Fate::Drop, Some((verdict, because)));
+        let none = (By::Default, Fate::Drop, None);
+        for (line, packet, expected) in [
+            ("-j RETURN", tcp, decided(Fate::Allow)),
+            ("-i eth0 -o docker+ -s 192.0.2.0/24 -p tcp -j ACCEPT", tcp, decided(Fate::Accept)),
+            ("! -i eth1 -m comment --comment 'no test' -j REJECT", tcp, decided(Fate::Reject)),
+            ("! -s 192.0.2.0/24 -j ACCEPT", tcp, none),
+            ("-s 2001:db8::/32 -j ACCEPT", tcp, none),
+            ("-p udp -m limit --limit 5/s -j ACCEPT", tcp, none),
+            // It goes on.
+            ("-m limit --limit 5/s -j LOG", tcp, none),
+            ("-s 192.0.2.7 -j MARK --set-mark 1", tcp, none),
+            ("-s 192.0.2.7", tcp, none),
+            // It may match, or do anything.
+            ("-d 172.17.0.2 -j ACCEPT", tcp, unknown(Some(Fate::Accept), Unknown::Line)),
+            ("-p tcp --dport 80 -j REJECT", tcp, unknown(Some(Fate::Reject), Unknown::Line)),
+            ("-j mine", tcp, unknown(None, Unknown::Line)),
+            ("-p tcp -j ACCEPT", packet(None, None), unknown(Some(Fate::Accept), Unknown::Port)),
+            ("-o docker0 -j ACCEPT", packet(None, None), unknown(Some(Fate::Accept), Unknown::Outward)),
+        ] {
+            let text = format!("external = 'eth0'\ndefault = 'drop'\n[[rule]]\niptables = \"{line}\"\n");
+            let read = Policy::parse(vec![File::new("lines.toml", text)]);
+            assert_eq!(read.problems, [], "{line}");
+            let meaning = read.policy.verdict(&packet);
+            let unless = meaning.unless.first().map(|unless| (unless.verdict, unless.because));
+            assert_eq!((meaning.decided_by, meaning.verdict, unless), expected, "{line}");
+        }
+    }
+}

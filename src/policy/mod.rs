@@ -29,6 +29,7 @@ mod meaning;
 mod packet;
 mod ports;
 mod problem;
+mod reach;
 mod read;
 mod rule;
 mod schema;
