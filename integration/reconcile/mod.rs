@@ -1,5 +1,6 @@
 //! From one policy to the next, whatever stands there: without a kernel, with it, and as programs.
 
+mod churn;
 mod cost;
 mod kernel;
 mod killed;

@@ -21,12 +21,10 @@ pub fn save(global: &Global, counters: bool) -> Result<(), Failure> {
     let mut netlink = Netlink::open().map_err(|error| report::netlink(&error))?;
     let mut text = String::new();
     for &family in global.families() {
-        let chains = Ruleset::read(&mut netlink, family, Which::None).map_err(|error| report::netlink(&error))?;
-        if chains.is_empty() {
+        let ruleset = Ruleset::read(&mut netlink, family, Which::Named(ChainName::is_writable)).map_err(|error| report::netlink(&error))?;
+        if ruleset.is_empty() {
             continue;
         }
-        let ours: Vec<ChainName> = chains.chains.into_iter().map(|chain| chain.name).filter(ChainName::is_writable).collect();
-        let ruleset = Ruleset::read(&mut netlink, family, Which::These(&ours)).map_err(|error| report::netlink(&error))?;
         let left_out = save::write(&mut text, &ruleset, counters, ChainName::is_writable).expect("a string takes everything");
         if left_out > 0 {
             report::note(&format!(

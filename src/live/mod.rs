@@ -389,20 +389,22 @@ impl Standing {
     }
 }
 
-/// Of both families. The first's generation is that of the plan: if anything changes meanwhile, the commit
-/// is refused.
+/// Of both families, all of it from one generation, which is that of the plan: if anything changes
+/// meanwhile, the commit is refused.
 fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2], NetlinkError> {
     let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
-    let mut read = |family| {
-        let ruleset = Ruleset::read(netlink, family, Which::Named(is_read))?;
-        let known = known.filter(|known| known.generation == ruleset.generation);
-        let own = match known {
-            Some(known) => OwnTable { deployed: known.marks[family as usize].clone(), trial: None },
-            None => OwnTable::read(netlink, family)?,
+    netlink.snapshot("the ruleset", |netlink, generation| {
+        let known = known.filter(|known| known.generation == generation);
+        let mut read = |family| {
+            let ruleset = Ruleset::read_at(netlink, generation, family, Which::Named(is_read), false)?;
+            let own = match known {
+                Some(known) => OwnTable { deployed: known.marks[family as usize].clone(), trial: None },
+                None => OwnTable::read(netlink, family)?,
+            };
+            Ok(Standing { ruleset, own })
         };
-        Ok(Standing { ruleset, own })
-    };
-    Ok([read(Family::Ip)?, read(Family::Ip6)?])
+        Ok([read(Family::Ip)?, read(Family::Ip6)?])
+    })
 }
 
 fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
