@@ -1,13 +1,13 @@
 //! What people read: whole sessions, as they look on a terminal without colour.
 //! `fixtures/sessions/*.txt`
 
-use std::{env, fs, path::Path, process::Command, thread, time::Duration};
+use std::{env, fs, path::Path, process::Command};
 
 use super::folder;
 use crate::{
     commands::host::unprivileged,
     iptables::Installed,
-    support::{call, finish, golden, in_netns},
+    support::{call, finish, golden, in_netns, until},
 };
 
 const WEB: &str = r#"external = ["lo"]
@@ -187,10 +187,7 @@ fn a_trial_and_its_ends() {
             let file = if end.contains("confirm") || end.contains("remove") { "next.toml" } else { "web.toml" };
             let line = format!("dockgate apply {file} --confirm 3600s");
             let trial = session.command(&line).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-            while !finish(session.command("dockgate status"), "").out.contains("on trial for another") {
-                assert!(trial.id() > 0);
-                thread::sleep(Duration::from_millis(20));
-            }
+            until("the trial begins", || finish(session.command("dockgate status"), "").out.contains("on trial for another"));
             let status = plain(&finish(session.command("dockgate status"), "").out);
             session.text += &format!("$ {line} &\n$ dockgate status\n{}\n", seconds(&status));
             if end.contains("confirm") {
@@ -213,14 +210,10 @@ fn a_trial_and_its_ends() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        while !finish(session.command("dockgate status"), "").out.contains("on trial for another") {
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the trial begins", || finish(session.command("dockgate status"), "").out.contains("on trial for another"));
         trial.kill().unwrap();
         trial.wait().unwrap();
-        while !finish(session.command("dockgate status"), "").out.contains("a trial is over") {
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the trial is over", || finish(session.command("dockgate status"), "").out.contains("a trial is over"));
         session.text += "$ dockgate apply next.toml --confirm 5s\nKilled\n\n";
         session.all(&[
             "dockgate status",

@@ -3,7 +3,7 @@
 mod ends;
 mod program;
 
-pub use ends::{LIMIT, PATIENCE, Stop, output_within, until};
+pub use ends::{LIMIT, Stop, Watchdog, output_within, until};
 pub use program::{Done, call, dockgate, finish, golden, uncommented};
 
 use std::{
