@@ -21,7 +21,7 @@ use crate::support::{Stop, in_netns, show};
 /// A policy whose table of sets is made anew if another follows: every rule has senders of its own.
 fn compiled(name: &str, rules: u8, strategy: Strategy) -> Compiled {
     let rule = |number: u8| {
-        let logged = if number % 2 == 0 { "log = 'x'\n" } else { "" };
+        let logged = if number.is_multiple_of(2) { "log = 'x'\n" } else { "" };
         format!("[[rule]]\nallow = '{}/tcp'\n{logged}from = ['10.{number}.0.0/16', '2001:db8:{number}::/48']\n", 1000 + u16::from(number))
     };
     let text = format!("external = 'lo'\ndefault = 'drop'\n{}", (0..rules).map(rule).collect::<String>());

@@ -9,6 +9,7 @@ mod processes;
 mod properties;
 mod sessions;
 mod sets;
+mod state;
 mod trials;
 
 use std::{fs, path::PathBuf};

@@ -80,11 +80,16 @@ pub(super) fn open(global: &Global) -> Result<Host, Failure> {
     }
     let mut host = look()?;
     host.set_options(global.options());
+    if let Some(folder) = host.history().elsewhere().filter(|_| !global.dry_run) {
+        report::note(&format!("/run/dockgate can't be written here; the steps back are kept in {}", folder.display()));
+    }
     Ok(host)
 }
 
 pub(super) fn look() -> Result<Host, Failure> {
-    Host::open().map_err(|error| failed(&error, None))
+    let mut host = Host::open().map_err(|error| failed(&error, None))?;
+    host.set_say(report::note);
+    Ok(host)
 }
 
 /// A change that was not made, with the place in the policy if there is one.
@@ -100,6 +105,15 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         }
         LiveError::History(HistoryError::Damaged(_)) => {
             Failure::new(ExitCode::Resource, error.to_string()).hint("remove it; the steps behind it are then one nearer")
+        }
+        LiveError::History(HistoryError::NotOurs(_) | HistoryError::Writable(_)) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint(
+                "each folder of the path must be yours or root's, and writable for nobody else; DOCKGATE_STATE=/path names another folder",
+            ),
+        LiveError::History(HistoryError::NotRoot(_)) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint("run it with sudo; DOCKGATE_STATE=/path begins a history of your own, of which root's `dockgate rollback` knows nothing"),
+        LiveError::History(HistoryError::Locked { .. }) => {
+            Failure::new(ExitCode::Resource, error.to_string()).hint("nothing was changed; try again when it has ended")
         }
         LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string())
             .hint("what stands is written there before each change; DOCKGATE_STATE=/path names another folder"),

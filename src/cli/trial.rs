@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     compile::{Compiled, Identity},
-    live::{Host, LiveError, Status, Trial},
+    live::{History, Host, LiveError, Status, Trial},
     marks::Table,
     model::Family,
 };
@@ -197,15 +197,7 @@ fn current(host: &mut Host) -> Result<Option<Trial>, Failure> {
 pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure> {
     let mut host = open(global)?;
     if list {
-        let records = host.history().records().map_err(|error| failed(&error.into(), None))?;
-        let line = |(index, record): (usize, &crate::live::Record)| {
-            let policy = record.policy.as_deref().map_or_else(|| "no policy".to_owned(), |policy| format!("policy {policy}"));
-            format!("{:>3}  {}  before `{}`: {policy}\n", index + 1, date(record.when), record.what)
-        };
-        if records.is_empty() {
-            report::note("no change is known that could be taken back");
-        }
-        return report::print(&records.iter().enumerate().map(line).collect::<String>());
+        return show_records(host.history());
     }
     let trial = current(&mut host)?.is_some_and(|trial| !trial.left.is_zero());
     let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
@@ -220,4 +212,24 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
         (false, false) => "rolled back",
     };
     report::print(&format!("{done}: {now}\n"))
+}
+
+/// `dockgate rollback --list`: the number of each is that of the steps to it; what is no record is no step.
+fn show_records(history: &History) -> Result<(), Failure> {
+    let records = history.records().map_err(|error| failed(&error.into(), None))?;
+    if records.is_empty() {
+        report::note("no change is known that could be taken back");
+    }
+    let (mut text, mut number) = (String::new(), 0);
+    for record in &records {
+        text += &match record {
+            Ok(record) => {
+                number += 1;
+                let policy = record.policy.as_deref().map_or_else(|| "no policy".to_owned(), |policy| format!("policy {policy}"));
+                format!("{number:>3}  {}  before `{}`: {policy}\n", date(record.when), record.what)
+            }
+            Err(error) => format!("  -  {error}; it is passed over\n"),
+        };
+    }
+    report::print(&text)
 }

@@ -31,6 +31,7 @@
 //! }
 //! ```
 
+mod folder;
 mod history;
 mod status;
 
@@ -133,7 +134,7 @@ impl Host {
     /// [`LiveError`]
     pub fn open() -> Result<Self, LiveError> {
         let netlink = Netlink::open()?;
-        let history = History::open(&netlink.namespace())?;
+        let history = History::open(&netlink.namespace());
         Ok(Self::new(netlink, history))
     }
 
@@ -155,6 +156,11 @@ impl Host {
     /// What was there before each change.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Says by this what else is to be known of the history ([`History::set_say`]).
+    pub fn set_say(&mut self, say: fn(&str)) {
+        self.history.set_say(say);
     }
 
     /// What [`Host::apply`] would do.
@@ -192,15 +198,14 @@ impl Host {
         if status::read(&standing).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
             return self.end_trial();
         }
-        let _lock = match self.options.dry_run {
-            true => None,
-            false => Some(self.history.lock()?),
-        };
-        let record = self.history.back(steps)?;
+        let history = self.history.clone();
+        let locked = history.lock_if_there()?.filter(|_| !self.options.dry_run);
+        let record = history.back(steps)?;
         let desired = record.before()?;
-        let outcome = self.commit(|_| Ok(Cow::Borrowed(&desired)), |_| Ok(()))?;
-        if !self.options.dry_run {
-            self.history.forget(steps)?;
+        let can_forget = |_: &[Standing; 2]| locked.as_ref().map_or(Ok(()), |locked| Ok(locked.check_removable()?));
+        let outcome = self.commit(|_| Ok(Cow::Borrowed(&desired)), can_forget)?;
+        if let Some(locked) = &locked {
+            locked.forget(&record);
         }
         Ok(outcome)
     }
@@ -211,6 +216,7 @@ impl Host {
     /// [`LiveError::OtherMark`], [`LiveError`]
     pub fn try_out(&mut self, compiled: &Compiled, length: Duration) -> Result<Outcome, LiveError> {
         let desired = desired(compiled);
+        self.check_history()?;
         let (mut shown, mut failure) = (Outcome::default(), None);
         let known = self.known.as_ref();
         let plan = transact(&mut self.netlink, self.options, |netlink| {
@@ -293,6 +299,15 @@ impl Host {
         Ok(status::read(&standing))
     }
 
+    /// Could what stands be written to the history, as a trial's confirmation will need?
+    fn check_history(&mut self) -> Result<(), LiveError> {
+        if !self.options.dry_run {
+            let standing = self.survey()?;
+            self.history.lock()?.check_writable(&standing.each_ref().map(Standing::ours))?;
+        }
+        Ok(())
+    }
+
     /// One change, written to the history first.
     fn change<'d>(
         &mut self,
@@ -300,20 +315,21 @@ impl Host {
         desired: impl FnMut(&[Standing; 2]) -> Result<Cow<'d, [Ours; 2]>, LiveError>,
     ) -> Result<Outcome, LiveError> {
         let (history, dry_run) = (self.history.clone(), self.options.dry_run);
-        let (mut written, mut lock) = (None, None);
+        let (mut written, mut locked) = (None, None);
         let done = self.commit(desired, |standing| {
             if !dry_run {
                 // From the first attempt on: each change has its record, and they come in its order.
-                if lock.is_none() {
-                    lock = Some(history.lock()?);
-                }
-                written = Some(history.write(written.take(), what, now(), &standing.each_ref().map(Standing::ours))?);
+                let locked = match &locked {
+                    Some(locked) => locked,
+                    None => locked.insert(history.lock()?),
+                };
+                written = Some(locked.write(written, what, now(), &standing.each_ref().map(Standing::ours))?);
             }
             Ok(())
         });
-        match (&done, written) {
-            (Err(_), Some(record)) => history.drop_record(&record),
-            (Ok(_), Some(_)) => history.trim(),
+        match (&done, written, locked) {
+            (Err(_), Some(record), Some(locked)) => locked.drop_record(record),
+            (Ok(_), Some(_), Some(locked)) => locked.trim(),
             _ => {}
         }
         done
