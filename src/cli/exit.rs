@@ -16,4 +16,6 @@ pub enum ExitCode {
     Pending = 5,
     /// A policy on trial was not confirmed: what stood before holds.
     TakenBack = 6,
+    /// Done, but what was to be printed could not be written.
+    Unwritten = 8,
 }

@@ -26,11 +26,15 @@ pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
 }
 
 /// Says what keeps rules from working, where something does; and of what was `seen` before the write
-/// or stands in FORWARD what iptables does not understand.
-///
-/// # Errors
-/// [`NetlinkError`]
-pub fn notes(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result<(), NetlinkError> {
+/// or stands in FORWARD what iptables does not understand. The change is made: that this can't be found out is
+/// no error.
+pub fn notes(netlink: &mut Netlink, family: Family, seen: Vec<Finding>) {
+    if let Err(error) = look(netlink, family, seen) {
+        report::note(&format!("the change was made; what becomes of it on this host could not be found out: {error}"));
+    }
+}
+
+fn look(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result<(), NetlinkError> {
     let (jump, forward) = docker::jump_now(netlink, family)?;
     seen.extend(audit::glance_at_rules(family, &ChainName::forward(), &forward));
     warn(family, &seen);

@@ -12,6 +12,7 @@ mod host;
 mod iptables;
 mod list;
 mod look;
+mod output;
 mod policy;
 mod print;
 mod report;
@@ -57,7 +58,8 @@ const EXIT_CODES: &str = "Exit codes, as those of iptables:
   4  the kernel refused, there is no permission, or netfilter can't be reached
   5  plan: there is something to do; status: something is not as the policy says
   6  a policy on trial was not confirmed in time, and what stood before holds
-With each but 0 nothing was changed.";
+  8  done, but what was to be printed could not be written (disk full, or closed)
+With each but 0 and 8 nothing was changed.";
 
 /// Options of all commands.
 #[derive(Debug, Default, clap::Args)]
@@ -257,6 +259,7 @@ impl Global {
 
 /// Runs the command that these arguments (the program's name first) are.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    output::secure();
     let args: Vec<OsString> = args.into_iter().collect();
     match in_short(&args) {
         Some((family, words)) => end(iptables::run(family, words, &Global::default())),
@@ -273,19 +276,22 @@ fn at_length(args: Vec<OsString>) -> ExitCode {
             end(dispatch(&cli))
         }
         Err(error) => {
-            // Help and version are no errors; a broken pipe is none either.
-            let _ = error.print();
-            if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+            let text = error.render().to_string();
+            // Help and version are no errors.
+            match error.use_stderr() {
+                true => end(Err(Failure::printed(ExitCode::Usage, text))),
+                false => end(report::print(&text)),
+            }
         }
     }
 }
 
 fn end(done: Result<(), Failure>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::Success,
+        Ok(()) => output::ending(ExitCode::Success, false),
         Err(failure) => {
             failure.print();
-            failure.code()
+            output::ending(failure.code(), !failure.is_silent())
         }
     }
 }
@@ -369,7 +375,7 @@ fn trace(verbose: u8) {
         _ => tracing::Level::TRACE,
     };
     if verbose > 0 {
-        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| output::Talk);
         subscriber.with_target(false).with_ansi(false).without_time().init();
     }
 }

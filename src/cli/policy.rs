@@ -160,12 +160,13 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     if global.dry_run && !outcome.plan.is_empty() {
         report::note(DRY);
     }
-    notes(&mut host)
+    notes(&mut host);
+    Ok(())
 }
 
 /// What keeps the policy from working here, where something does.
-pub(super) fn notes(host: &mut Host) -> Result<(), Failure> {
-    Family::BOTH.into_iter().try_for_each(|family| host::notes(host.netlink(), family, Vec::new())).map_err(|error| report::netlink(&error))
+pub(super) fn notes(host: &mut Host) {
+    Family::BOTH.into_iter().for_each(|family| host::notes(host.netlink(), family, Vec::new()));
 }
 
 /// `dockgate remove`

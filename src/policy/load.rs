@@ -1,7 +1,10 @@
 use std::{
     fs,
     io::{self, Read as _},
-    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -48,7 +51,7 @@ impl File {
         let failed = |error, hint: Option<&str>| LoadError { path: path.to_owned(), error, hint: hint.map(str::to_owned) };
         let is_stdin = path == Path::new("-");
         let most = POLICY_BYTES;
-        let bytes = if is_stdin { all(io::stdin(), most) } else { open(path, most).and_then(|file| all(file, most)) };
+        let bytes = if is_stdin { stdin().and_then(|file| all(file, most)) } else { open(path, most).and_then(|file| all(file, most)) };
         let bytes = bytes.map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::FileTooLarge => Some("a long list of addresses goes into a file of its own: name = { file = \"list.txt\" }"),
@@ -112,6 +115,20 @@ fn all(from: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = from.take(most + 1).read_to_end(&mut bytes)?;
     if read as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
+}
+
+/// All that comes from standard input.
+///
+/// # Errors
+/// If it can't be read; [`io::Stdin`] takes one that is closed for an empty text.
+pub fn input() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stdin()?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn stdin() -> io::Result<fs::File> {
+    Ok(rustix::stdio::stdin().as_fd().try_clone_to_owned()?.into())
 }
 
 impl Policy {

@@ -38,7 +38,7 @@ mod table;
 pub use addresses::Addresses;
 pub use block::Block;
 pub use cases::{Outcome, Tried};
-pub use load::{File, LIST_BYTES, LoadError, POLICY_BYTES};
+pub use load::{File, LIST_BYTES, LoadError, POLICY_BYTES, input};
 pub use meaning::{By, Fate, Meaning, Packet, State, Unknown, Unless};
 pub use ports::{PortRange, Ports};
 pub use problem::{Lines, Problem};
