@@ -107,11 +107,13 @@ fn entries(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     })
 }
 
-/// `#` begins a comment, and `;` where a line begins or behind a blank: else it may part columns.
+/// `#` begins a comment, and `;` where a line begins or behind a blank: else it may part columns, and so it may
+/// before an address.
 fn without_comment(line: &str) -> &str {
     let begins = |&at: &usize| {
-        let before = line[..at].chars().next_back();
-        line.as_bytes()[at] == b'#' || before.is_none_or(char::is_whitespace)
+        let (before, behind) = (line[..at].trim_end(), &line[at + 1..]);
+        let parts = || before.len() == at || columns(behind).next().is_some_and(is_like_an_address);
+        line.as_bytes()[at] == b'#' || before.is_empty() || !parts()
     };
     let at = memchr::memchr2_iter(b'#', b';', line.as_bytes()).find(begins);
     &line[..at.unwrap_or(line.len())]
@@ -213,11 +215,15 @@ fn foreign(entry: &str) -> Option<Mistake> {
     if entry.len() > LONGEST {
         return None;
     }
-    let number = columns(entry).position(|column| Block::parse_any(column).is_ok()).filter(|at| *at > 0)? + 1;
-    let cure = match entry.chars().find(|c| c.is_whitespace() || matches!(c, ',' | ';')) {
-        Some(separator @ (',' | ';')) => format!("cut -d'{separator}' -f{number} FILE > LIST"),
-        _ => format!("awk '{{ print ${number} }}' FILE > LIST"),
+    let by = |separator: fn(char) -> bool| {
+        let is_address = |field: &str| Block::parse_any(field.trim_matches([' ', '"', '\'', ';', ','])).is_ok();
+        let at = entry.split(separator).filter(|field| !field.is_empty()).position(is_address)?;
+        (at > 0).then_some(at + 1)
     };
+    let (number, cure) = None
+        .or_else(|| by(|c| c == ',').map(|number| (number, format!("cut -d',' -f{number} FILE > LIST"))))
+        .or_else(|| by(|c| c == ';').map(|number| (number, format!("cut -d';' -f{number} FILE > LIST"))))
+        .or_else(|| by(char::is_whitespace).map(|number| (number, format!("awk '{{ print ${number} }}' FILE > LIST"))))?;
     Some((format!("the address of a line comes first, and here it is the column {number}"), Some(format!("make a list of it: {cure}"))))
 }
 
@@ -237,6 +243,8 @@ fn jq(entry: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// What is read of these lines: blocks, then remarks.
@@ -253,7 +261,7 @@ mod tests {
     fn lists_as_people_have_them_are_taken() {
         for (text, expected) in [
             ("", &[][..]),
-            ("# nobody\n\n  ; nobody\r\n\t\n", &[]),
+            ("# nobody\n\n  ; 10.0.0.1\r\n\t\n;10.0.0.1\n", &[]),
             ("10.0.0.1\r\n10.0.0.2", &["10.0.0.1", "10.0.0.2"]),
             (
                 "10.0.0.0/8 # ours\n10.1.2.3-10.1.2.9#range\n10.1.2.3 - 10.1.2.9 ; range",
@@ -291,6 +299,7 @@ mod tests {
             ("10.0.0.1 10.0.0.2", "`10.0.0.2` is a second address"),
             ("10.0.0.1,10.0.0.9", "`10.0.0.9` is a second address"),
             ("10.0.0.1;10.0.0.9;24", "`10.0.0.9` is a second address"),
+            ("10.0.0.1 ; 10.0.0.9 ; 24", "`10.0.0.9` is a second address"),
             ("10.0.0.0 255.0.0.0", "`255.0.0.0` is a second address"),
             ("10.0.0.0/8 !10.1.0.0/16", "`!10.1.0.0/16` is a second address"),
             ("10.0.0.0/8 ssh [2001:db8::1]", "`[2001:db8::1]` is a second address"),
@@ -310,6 +319,10 @@ mod tests {
             ("who,ip\n1,10.0.0.1", "`who` is not an address"),
             (
                 "ip,10.0.0.1",
+                "the address of a line comes first, and here it is the column 2 | make a list of it: cut -d',' -f2 FILE > LIST",
+            ),
+            (
+                "\"2026-01-17 07:44:46\",\"10.0.0.1\",\"443\"",
                 "the address of a line comes first, and here it is the column 2 | make a list of it: cut -d',' -f2 FILE > LIST",
             ),
             (
@@ -351,6 +364,17 @@ mod tests {
         assert_eq!(remarks[MOST].mistake.0, "this and 9999 more lines can't be read either, and the rest was not looked at");
         let (_, remarks) = read(&"x".repeat(100_000));
         assert_eq!(remarks[0].mistake.0, "this line has 100000 bytes, and a list has no such lines");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_and_what_is_said_stands_in_it(text in "([0-9a-f.:/,;# \t\"%!-]|10\\.0\\.0\\.1|::ffff:|\n|☃|add |\\{)*") {
+            let (blocks, remarks) = read(&text);
+            prop_assert!(remarks.iter().all(|remark| text.get(remark.span.clone()).is_some_and(|said| !said.is_empty())), "{:?}", remarks);
+            for block in blocks {
+                prop_assert!(find(&text, &block).is_some());
+            }
+        }
     }
 
     #[test]
