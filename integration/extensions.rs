@@ -6,7 +6,7 @@ use dockgate::{
     extension::{Context, Cursor, Listed, Sets},
     matches::{self, Match},
     model::{Counters, Dialect, Family},
-    rule::{Parsed, Parser, Reader, Reading, Rule},
+    rule::{LinearizeError, Parsed, Parser, Reader, Reading, Rule},
     syntax::{Example, Outcome, SyntaxError, split},
     targets::{self, Target},
 };
@@ -112,6 +112,28 @@ fn every_dialect_is_read_as_the_rule_that_was_written() {
             for first in Dialect::ALL {
                 let read = reader.read(&list, None, Context { dialect: first, ..context });
                 assert_eq!(read, (Reading::Rule(rule.clone()), Some(counters)), "{family} {dialect:?}: {rule}");
+            }
+        }
+    }
+}
+
+/// Up to 1.8.7 a prefix of NFLOG has 63 bytes. A longer one is not cut but refused, where it may be that version that
+/// has to read it.
+#[test]
+fn a_prefix_that_a_dialect_has_no_room_for_is_not_written() {
+    for (prefix, fits) in
+        [("x".repeat(63), true), ("x".repeat(64), false), (format!("{}☃", "x".repeat(61)), false), ("x".repeat(127), false)]
+    {
+        let rule = parse(&format!("-j NFLOG --nflog-prefix {prefix}"), Family::Ip).unwrap().rules.remove(0);
+        for dialect in Dialect::ALL {
+            let context = Context { family: Family::Ip, dialect, sets: Sets::NONE };
+            let mut list = Vec::new();
+            let written = rule.linearize(context, Counters::default(), &mut Writer::new(&mut list));
+            if fits || dialect.native() {
+                assert_eq!(written, Ok(()), "{dialect:?} {prefix}");
+                assert_eq!(Reader::default().read(&list, None, context).0, Reading::Rule(rule.clone()), "{dialect:?}");
+            } else {
+                assert_eq!(written, Err(LinearizeError::TooLong { option: "nflog-prefix", max: 63 }), "{dialect:?} {prefix}");
             }
         }
     }

@@ -181,13 +181,27 @@ pub struct Linearizer<'w, 'b> {
     protocol: Option<Test<Protocol>>,
     count: usize,
     ports: bool,
-    missing_set: Option<String>,
+    unwritable: Option<Unwritable>,
+}
+
+/// Why a rule can't be written; its expressions are then of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwritable {
+    /// This ipset does not exist.
+    MissingSet(String),
+    /// A text has more bytes than the dialect has room for.
+    TooLong {
+        /// The option, without dashes.
+        option: &'static str,
+        /// So many it has.
+        max: usize,
+    },
 }
 
 impl<'w, 'b> Linearizer<'w, 'b> {
     /// Appends to `writer` the expressions of a rule with that `-p`.
     pub fn new(writer: &'w mut Writer<'b>, context: Context<'w>, protocol: Option<Test<Protocol>>) -> Self {
-        Self { writer, context, protocol, count: 0, ports: false, missing_set: None }
+        Self { writer, context, protocol, count: 0, ports: false, unwritable: None }
     }
 
     /// How to write.
@@ -218,15 +232,20 @@ impl<'w, 'b> Linearizer<'w, 'b> {
         !std::mem::replace(&mut self.ports, true)
     }
 
-    /// The first set asked for that does not exist; the expressions are then of no use.
-    pub fn missing_set(self) -> Option<String> {
-        self.missing_set
+    /// The first reason why the rule can't be written.
+    pub fn unwritable(self) -> Option<Unwritable> {
+        self.unwritable
+    }
+
+    /// The dialect has no room for what this option says.
+    pub fn too_long(&mut self, option: &'static str, max: usize) {
+        self.unwritable.get_or_insert(Unwritable::TooLong { option, max });
     }
 
     /// The number of an ipset.
     pub fn set_index(&mut self, name: &str) -> u16 {
         self.context.sets.index(name).unwrap_or_else(|| {
-            self.missing_set.get_or_insert_with(|| name.to_owned());
+            self.unwritable.get_or_insert_with(|| Unwritable::MissingSet(name.to_owned()));
             u16::MAX
         })
     }

@@ -182,6 +182,12 @@ fn what_stands_in_the_way_is_said() {
         state(Family::Ip, STATE);
         golden("errors/no-such-set.txt", &show(line, &dockgate(line, "")));
 
+        // It may be an old iptables that has to read it.
+        let line = format!("iptables -A DOCKER-USER -j NFLOG --nflog-prefix {}", "x".repeat(64));
+        golden("errors/prefix-too-long-for-some.txt", &show(&line, &dockgate(&line, "")));
+        assert_eq!(dockgate(&format!("--dialect 1.8.9 {line}"), "").code, 0);
+        state(Family::Ip, STATE);
+
         let line = "iptables -A DOCKER-USER -i c -m ipvs --vport 80 -j DROP";
         let done = dockgate(line, "");
         match done.code {
@@ -219,6 +225,7 @@ fn every_snapshot_is_some_errors() {
     let own = [
         "not-utf-8",
         "no-such-set",
+        "prefix-too-long-for-some",
         "no-such-set-of-two",
         "no-such-match-in-the-kernel",
         "target-of-other-packets",

@@ -92,7 +92,7 @@ impl Failure {
             ApplyError::Linearize { line, error, .. } => {
                 let place = rule(*line).unwrap_or_default();
                 let text = format!("error: a rule can't be written; nothing was changed\n{place}    {error}\n");
-                return Self { code: ExitCode::Usage, text }.hint(&set_hint(error));
+                return Self { code: ExitCode::Usage, text }.hint(&linearize_hint(error));
             }
             other => return Self::apply(&Source { label: "", numbered: false, lines: "", family: Family::Ip }, other),
         };
@@ -188,7 +188,7 @@ impl Failure {
             }
             ApplyError::Plan(error) => plan(error, source.family),
             ApplyError::Netlink(error) => netlink(error),
-            ApplyError::Linearize { line, error, .. } => set(source, *line, error),
+            ApplyError::Linearize { line, error, .. } => linearize(source, *line, error),
             ApplyError::Contended => Self::new(ExitCode::Resource, error.to_string()).hint("try again when fewer programs change it"),
             ApplyError::TooLong { .. } => Self::new(ExitCode::Usage, error.to_string()),
         }
@@ -202,22 +202,30 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A rule that names an ipset it can't have.
-fn set(source: &Source<'_>, line: Option<usize>, error: &LinearizeError) -> Failure {
-    let (LinearizeError::NoSuchSet(name) | LinearizeError::OtherFamily(name)) = error;
+/// A rule that can't be written.
+fn linearize(source: &Source<'_>, line: Option<usize>, error: &LinearizeError) -> Failure {
+    let option;
+    let word = match error {
+        LinearizeError::NoSuchSet(name) | LinearizeError::OtherFamily(name) => name,
+        LinearizeError::TooLong { option: name, .. } => {
+            option = format!("--{name}");
+            &option
+        }
+    };
     let mut text = "error: a rule can't be written; nothing was changed\n".to_owned();
     let index = line.unwrap_or_default();
     let mut words = Vec::new();
-    let found = split(source.line(index), &mut words).ok().and_then(|()| words.iter().find(|word| word.text == *name));
+    let found = split(source.line(index), &mut words).ok().and_then(|()| words.iter().find(|one| one.text == *word));
     place(&mut text, &source.label(index), source.line(index), found.map(|word| word.span.clone()), &error.to_string());
     let failure = Failure { code: ExitCode::Usage, text };
-    failure.hint(&set_hint(error))
+    failure.hint(&linearize_hint(error))
 }
 
-fn set_hint(error: &LinearizeError) -> String {
+fn linearize_hint(error: &LinearizeError) -> String {
     match error {
         LinearizeError::NoSuchSet(name) => format!("make it first: `ipset create {name} hash:net`"),
         LinearizeError::OtherFamily(_) => "ipset has `family inet` for IPv4 and `family inet6` for IPv6".to_owned(),
+        LinearizeError::TooLong { .. } => "shorten it; or, if this host's iptables is 1.8.8 or later, say so: `--dialect 1.8.9`".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{BaseOption, Parser, Rule, normal::normalize};
 use crate::{
     attr::{self, Writer},
     expr::{self, Counter, Expr, Field, Item},
-    extension::{Context, Cursor, Linearizer},
+    extension::{Context, Cursor, Linearizer, Unwritable},
     matches::{Comment, Match},
     model::{Address, Counters, Dialect, Family, Test},
     syntax::split,
@@ -23,6 +23,14 @@ pub enum LinearizeError {
     /// The ipset holds addresses of the other family.
     #[error("the ipset `{0}` is one of the other family, and would never match")]
     OtherFamily(String),
+    /// The option's text has more bytes than iptables up to 1.8.7 reads, and it may be that one that has to.
+    #[error("`--{option}` has {max} bytes at most where iptables up to 1.8.7 is to read it")]
+    TooLong {
+        /// The option, without dashes.
+        option: &'static str,
+        /// So many it has.
+        max: usize,
+    },
 }
 
 /// The part of a rule that an expression belongs to.
@@ -101,7 +109,11 @@ impl Rule {
             target.linearize(&mut out);
             mark(Origin::Target, out.count());
         }
-        out.missing_set().map_or(Ok(()), |name| Err(LinearizeError::NoSuchSet(name)))
+        match out.unwritable() {
+            None => Ok(()),
+            Some(Unwritable::MissingSet(name)) => Err(LinearizeError::NoSuchSet(name)),
+            Some(Unwritable::TooLong { option, max }) => Err(LinearizeError::TooLong { option, max }),
+        }
     }
 
     /// `NFTA_RULE_COMPAT`: protocol (0 without `-p`), and whether it is negated. xt extensions check

@@ -43,7 +43,7 @@ impl Extension for Nflog {
     const SUMMARY: &'static str = "copies the packet to a netlink group and goes on to the next rule";
     const OPTIONS: &'static [OptionSpec] = &[
         opt("nflog-group", &["NUMBER"], "the group, 0 to 65535; 0 if left out"),
-        opt("nflog-prefix", &["TEXT"], "text before the packet, up to 127 bytes (63 for iptables up to 1.8.7)"),
+        opt("nflog-prefix", &["TEXT"], "text before the packet, up to 127 bytes (63 where iptables up to 1.8.7 is to read it)"),
         opt("nflog-size", &["BYTES"], "how much of the packet is copied; all of it if left out"),
         opt("nflog-range", &["BYTES"], "does nothing, never did; what was meant is `--nflog-size`"),
         opt("nflog-threshold", &["PACKETS"], "packets gathered before the kernel sends them, 0 to 65535"),
@@ -92,6 +92,9 @@ impl Extension for Nflog {
             // [ log prefix P group G snaplen S q-threshold Q ]
             out.push(Expr::Log(self.to_log()));
         } else {
+            if self.prefix.len() > XT_PREFIX_MAX {
+                out.too_long("nflog-prefix", XT_PREFIX_MAX);
+            }
             out.xt_target(Self::NAME, 0, &self.to_xt());
         }
     }
@@ -128,7 +131,7 @@ impl Nflog {
         }
     }
 
-    /// A prefix that does not fit is cut, as iptables 1.8.7 does.
+    /// A prefix that does not fit is cut; what is made of it then is not written.
     fn to_xt(&self) -> [u8; 80] {
         // struct xt_nflog_info: len u32, group u16, threshold u16, flags u16, pad u16, prefix[64]
         let (len, flags) = match self.len {
@@ -205,13 +208,6 @@ mod tests {
         let nflog = Nflog::from_xt(&info).unwrap();
         assert_eq!(nflog.to_string(), "--nflog-range 100");
         assert_eq!(nflog.to_log().snaplen, None);
-    }
-
-    #[test]
-    fn a_prefix_for_the_xt_form_is_cut_between_characters() {
-        let nflog = Nflog { prefix: format!("{}☃", "x".repeat(62)), ..Nflog::default() };
-        let cut = Nflog::from_xt(&nflog.to_xt()).unwrap();
-        assert_eq!(cut.prefix, "x".repeat(62));
     }
 
     #[test]
