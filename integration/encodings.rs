@@ -7,6 +7,7 @@ use dockgate::{
     extension::{Context, Sets},
     model::{Counters, Dialect, Family},
     rule::{Parser, Reader, Reading},
+    ruleset::Evidence,
     syntax::split,
 };
 use serde_json::Value;
@@ -216,6 +217,34 @@ fn what_any_version_wrote_is_read_as_the_latest_prints_it() {
         }
     }
     println!("{compared} rules read, {} differ", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// No rule of an iptables tells of another one: not that of 1.8.13 of an older, for which all would be written more
+/// slowly, and not that of 1.8.7 of a later, which it could not read.
+#[test]
+fn no_rule_tells_of_an_iptables_that_did_not_write_it() {
+    let fixture = fixture();
+    let (mut told, mut wrong) = ([0; 4], Vec::new());
+    for case in fixture["cases"].as_array().unwrap() {
+        for (index, (version, dialect)) in VERSIONS.into_iter().enumerate() {
+            let theirs = &case["versions"][version];
+            for form in theirs["form"].as_array().into_iter().flatten() {
+                let mut list = Vec::new();
+                let mut w = Writer::as_dumped(&mut list);
+                assert!(case["forms"][number(form) as usize]["exprs"].as_array().unwrap().iter().all(|expr| write(expr, &mut w)));
+                for dockers in [false, true] {
+                    let evidence = Evidence::of_rule(&list, family(case), dockers);
+                    told[index] += usize::from(evidence.writers().count() == 1);
+                    if !evidence.writers().any(|writer| writer == dialect) {
+                        wrong.push(format!("{version} {} {evidence:?}: {}", case["args"], show(&list)));
+                    }
+                }
+            }
+        }
+    }
+    println!("{told:?} rules tell of just one");
+    assert!(told.iter().all(|&some| some > 30), "{told:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -20,15 +20,18 @@ pub fn mistakes(installed: Installed, rule: &str) -> bool {
     everybody
         || match installed.version {
             // Takes a mask with holes for a prefix; `! -i +` for all packets.
-            (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + "),
-            // Writes or prints no test at all, or takes a mask with holes for one without; reads two negated ports
+            (1, 8, ..=7) => every_spi || holes || has("! -i + ") || has("! -o + ") || never(rule),
+            // Writes or prints no test at all where none is right, or takes a mask with holes for one without; reads two negated ports
             // as one test of both, which is another.
-            (1, 8, ..=10) => {
-                let everything = ["! --dport 0:65535", "! --fragid 0:4294967295", "! --rt-segsleft 0:4294967295", "! --mh-type 0:255"];
-                every_spi || everything.into_iter().any(has) || (has("--ctorig") && holes)
-            }
+            (1, 8, ..=10) => every_spi || never(rule) || (has("--ctorig") && holes),
             _ => false,
         }
+}
+
+/// Does a test say that no number is right?
+fn never(rule: &str) -> bool {
+    let everything = ["! --dport 0:65535", "! --fragid 0:4294967295", "! --rt-segsleft 0:4294967295", "! --mh-type 0:255"];
+    everything.into_iter().any(|part| rule.contains(part))
 }
 
 /// Rules that this iptables does not find by the words that it prints for them, its own ones neither.
@@ -54,9 +57,11 @@ pub fn looked_at(rule: &Rule) -> String {
 }
 
 /// Rules that iptables makes and prints, and does not take in the words that it prints.
-pub fn not_read_back(rule: &str) -> bool {
+pub fn not_read_back(installed: Installed, rule: &str) -> bool {
+    // It prints the number of a type of packet that it has no name for.
+    let unnamed = installed.version <= (1, 8, 7) && rule.contains("--pkt-type otherhost");
     // Of masks it takes those up to 32, and prints every node as one.
-    rule.contains("--cluster-local-nodemask 0x80000000")
+    unnamed || rule.contains("--cluster-local-nodemask 0x80000000")
 }
 
 /// Rules that the kernel takes only in chains without forwarded packets, so not in `DOCKER-USER` once
@@ -78,6 +83,8 @@ pub fn written_otherwise(installed: Installed, line: &str) -> bool {
         || read_otherwise(installed, line)
         // A load that nothing compares.
         || (installed.version <= (1, 8, 9) && (has("-i + ") || has("-o + ")))
+        // A number that no kernel looks at.
+        || has("--nflog-range")
         // Two matches that are read back as one.
         || has("-m udp --sport 5 -m udp")
 }
@@ -87,7 +94,9 @@ pub fn read_otherwise(installed: Installed, line: &str) -> bool {
     let middle = (1, 8, 8) <= installed.version && installed.version <= (1, 8, 10);
     // Ends a range at a queue that it then does not take.
     let open = installed.version <= (1, 8, 10) && line.contains("--queue-balance 4:");
-    open || mistakes(installed, line) || (middle && line.contains("! --sport 5 ! --dport 6"))
+    // Two matches are one to us, as to all later ones; a range for NFLOG is nothing.
+    let old = installed.version <= (1, 8, 7) && (line.contains("-m udp --sport 5 -m udp") || line.contains("--nflog-range"));
+    old || open || mistakes(installed, line) || (middle && line.contains("! --sport 5 ! --dport 6"))
 }
 
 /// Does it keep `-c`? ip6tables 1.8.9 counts from 0 whatever is said.

@@ -12,11 +12,15 @@ mod listed;
 mod objects;
 mod pinned;
 mod read;
+mod told;
+mod version;
 mod written;
 
 pub use known::{sets_counters, written_otherwise};
 pub use lines::rules;
 pub use objects::make as make_objects;
+pub use version::Iptables;
+pub(crate) use version::on_each_iptables;
 
 use dockgate::{
     apply::{Options, transact},
@@ -63,6 +67,23 @@ impl Installed {
         }
     }
 
+    /// A rule as this version prints it, [`Installed::blanks`] left out: up to 1.8.7 with the end of a search.
+    pub fn prints(self, rule: String) -> String {
+        let rule = self.protocol_names(rule);
+        match self.version {
+            (1, 8, ..=7) => self.blanks(with_end_of_search(&rule)),
+            _ => rule,
+        }
+    }
+
+    /// A printed rule without the blanks that 1.8.7 has too many of; in quotes there are none here.
+    pub fn blanks(self, printed: String) -> String {
+        match self.version {
+            (1, 8, ..=7) => printed.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+            _ => printed,
+        }
+    }
+
     /// A rule as this version prints its protocol: up to 1.8.10 by the name in `/etc/protocols`.
     pub fn protocol_names(self, rule: String) -> String {
         let number = rule.split(' ').skip_while(|word| *word != "-p").nth(1).filter(|word| word.parse::<u8>().is_ok());
@@ -80,6 +101,20 @@ impl Installed {
         let all = [Dialect::A, Dialect::Portable, Dialect::B, Dialect::D];
         all.into_iter().filter(|dialect| self.dialect() != Dialect::A || !dialect.native()).collect()
     }
+}
+
+/// With `--to 65535` in each `-m string` that has no `--to`.
+fn with_end_of_search(rule: &str) -> String {
+    let mut parts = rule.split(" --algo ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let words = if part.split(' ').nth(1) == Some("--from") { 3 } else { 1 };
+        let at = part.match_indices(' ').nth(words - 1).map_or(part.len(), |(at, _)| at);
+        let (limits, rest) = part.split_at(at);
+        let to = if rest.starts_with(" --to ") { "" } else { " --to 65535" };
+        out += &format!(" --algo {limits}{to}{rest}");
+    }
+    out
 }
 
 /// Runs `iptables`, `ip6tables`, or with `-restore`, `-save` behind it.
@@ -107,17 +142,27 @@ fn each<'l>(family: Family, command: &str, lines: &[&'l str]) -> Vec<(&'l str, S
         let after = |mark: &str| done.err.split(mark).nth(1).and_then(|text| text.split([' ', ':', '\n']).find(|word| !word.is_empty()));
         let number = ["line: ", "occurred at line:", "line "].into_iter().find_map(after).and_then(|word| word.parse::<usize>().ok());
         let number = number.unwrap_or_else(|| panic!("{}", done.err));
+        if number == lines.len() + 2 {
+            // 1.8.7 does not say which line it is.
+            refused.extend(one_by_one(family, command, &lines));
+            return refused;
+        }
         assert!((2..lines.len() + 2).contains(&number), "{}", done.err);
         refused.push((lines.remove(number - 2), done.err.clone()));
     }
 }
 
+fn one_by_one<'l>(family: Family, command: &str, lines: &[&'l str]) -> Vec<(&'l str, String)> {
+    let tried = lines.iter().map(|line| (*line, iptables(family, "", &format!("{command} DOCKER-USER {line}"), "")));
+    tried.filter(|(_, done)| done.code != 0).map(|(line, done)| (line, done.err)).collect()
+}
+
 /// What `iptables -S DOCKER-USER` prints behind `-A DOCKER-USER `.
-fn printed(family: Family) -> Vec<String> {
+fn printed(installed: Installed, family: Family) -> Vec<String> {
     let text = iptables(family, "", "-S DOCKER-USER", "").ok();
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("-N DOCKER-USER"));
-    lines.map(|line| line.strip_prefix("-A DOCKER-USER").unwrap().trim().to_owned()).collect()
+    lines.map(|line| installed.blanks(line.strip_prefix("-A DOCKER-USER").unwrap().trim().to_owned())).collect()
 }
 
 /// Appends rules with our own hands.

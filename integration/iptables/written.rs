@@ -4,11 +4,8 @@ use std::collections::HashSet;
 
 use dockgate::{model::Family, rule::Rule};
 
-use super::{Installed, append, each, iptables, known, lines, printed, reset};
-use crate::{
-    combined::sample,
-    support::{in_netns, uncommented},
-};
+use super::{Installed, append, each, iptables, known, lines, on_each_iptables, printed, reset};
+use crate::{combined::sample, support::uncommented};
 
 /// Those of `a` that are not in `b`, which has each at most once.
 fn missing<'l>(a: &[&'l str], b: &[&str]) -> Vec<&'l str> {
@@ -19,11 +16,11 @@ fn missing<'l>(a: &[&'l str], b: &[&str]) -> Vec<&'l str> {
 fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut Vec<String>) {
     rules.retain(|rule| {
         let text = rule.to_string();
-        !known::mistakes(installed, &text) && !known::not_forwarded(&text) && !known::not_read_back(&text)
+        !known::mistakes(installed, &text) && !known::not_forwarded(&text) && !known::not_read_back(installed, &text)
     });
     let mut looked_at = HashSet::new();
     rules.retain(|rule| looked_at.insert(known::looked_at(rule)));
-    let ours: Vec<String> = rules.iter().map(|rule| installed.protocol_names(rule.to_string())).collect();
+    let ours: Vec<String> = rules.iter().map(|rule| installed.prints(rule.to_string())).collect();
     let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
     for dialect in [None].into_iter().chain(installed.reads().into_iter().map(Some)) {
         reset();
@@ -33,7 +30,7 @@ fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut
             wrong.push(format!("{} {dialect:?} {what}: {line}\n  {why}", family.command()));
         };
 
-        let theirs = printed(family);
+        let theirs = printed(installed, family);
         assert_eq!(theirs.len(), ours.len());
         ours.iter().zip(&theirs).filter(|(a, b)| a != b).for_each(|(a, b)| complain("is printed otherwise", a, b));
         let saved = uncommented(&iptables(family, "-save", "-t filter", "").ok());
@@ -52,12 +49,16 @@ fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut
                 complain("is not deleted", line, &why);
             }
         }
-        let left = printed(family);
+        let left = printed(installed, family);
         let left: Vec<&str> = left.iter().map(String::as_str).collect();
         missing(&stay, &left).into_iter().for_each(|line| complain("is deleted for another", line, ""));
         missing(&left, &stay).into_iter().for_each(|line| complain("stays, another is deleted", line, ""));
 
-        iptables(family, "-restore", "", &saved).ok();
+        let restored = iptables(family, "-restore", "", &saved);
+        if restored.code != 0 {
+            complain("is not restored", "one of them", &restored.err);
+            continue;
+        }
         let again = uncommented(&iptables(family, "-save", "-t filter", "").ok());
         assert_eq!(again.lines().count(), saved.lines().count());
         saved.lines().zip(again.lines()).filter(|(a, b)| a != b).for_each(|(a, b)| complain("is not restored", a, b));
@@ -65,32 +66,24 @@ fn check(installed: Installed, family: Family, mut rules: Vec<Rule>, wrong: &mut
     println!("{family}: {} rules", ours.len());
 }
 
-#[test]
-fn iptables_prints_finds_keeps_and_deletes_what_we_write() {
-    const NAME: &str = "iptables::written::iptables_prints_finds_keeps_and_deletes_what_we_write";
-    in_netns(NAME, || {
-        let Some(installed) = Installed::find(NAME) else { return };
-        let mut wrong = Vec::new();
-        Family::BOTH.into_iter().for_each(|family| check(installed, family, lines::rules(family), &mut wrong));
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    });
+on_each_iptables!(iptables_prints_finds_keeps_and_deletes_what_we_write, and_so_it_does_with_rules_of_many_parts);
+
+fn iptables_prints_finds_keeps_and_deletes_what_we_write(installed: Installed) {
+    let mut wrong = Vec::new();
+    Family::BOTH.into_iter().for_each(|family| check(installed, family, lines::rules(family), &mut wrong));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-#[test]
-fn and_so_it_does_with_rules_of_many_parts() {
-    const NAME: &str = "iptables::written::and_so_it_does_with_rules_of_many_parts";
-    in_netns(NAME, || {
-        let Some(installed) = Installed::find(NAME) else { return };
-        let mut wrong = Vec::new();
-        for family in Family::BOTH {
-            let mut rules: Vec<Rule> = Vec::new();
-            for rule in sample(family, 400) {
-                if !rules.contains(&rule) {
-                    rules.push(rule);
-                }
+fn and_so_it_does_with_rules_of_many_parts(installed: Installed) {
+    let mut wrong = Vec::new();
+    for family in Family::BOTH {
+        let mut rules: Vec<Rule> = Vec::new();
+        for rule in sample(family, 400) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
             }
-            check(installed, family, rules, &mut wrong);
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    });
+        check(installed, family, rules, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

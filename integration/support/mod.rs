@@ -10,6 +10,7 @@ use std::{
     env,
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -25,12 +26,20 @@ const SKIPPED: &str = "SKIPPED";
 /// `test` (its path, `module::function`) of this binary is started again there. The machine's own
 /// network can't be touched.
 pub fn in_netns(test: &str, body: impl FnOnce()) {
+    in_netns_with(test, None, body);
+}
+
+/// The same with programs of this folder before those that are installed.
+pub fn in_netns_with(test: &str, programs: Option<&Path>, body: impl FnOnce()) {
     if env::var(CHILD).is_ok_and(|child| child == test) {
         return body();
     }
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture"]).env(CHILD, test);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    if let Some(folder) = programs {
+        command.env("PATH", format!("{}:{}", folder.display(), env::var("PATH").unwrap_or_default()));
+    }
     let child = match lab::spawn(command, Userns::Always) {
         Err(error @ lab::Error::Entry { .. }) => {
             return skip(test, "netns", &format!("{error}\nhint: {}", error.hint().unwrap_or_default()));

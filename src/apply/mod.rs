@@ -16,7 +16,7 @@ use crate::{
     netlink::{Netlink, NetlinkError, Outcome},
     plan::{Plan, PlanError, Step},
     rule::{LinearizeError, Rule},
-    ruleset::{Ruleset, detect_dialect},
+    ruleset,
 };
 
 /// How often a plan is made anew because somebody else changed the ruleset meanwhile.
@@ -112,25 +112,23 @@ pub fn transact(
 /// Encodes plans; keeps what it found out about the host, and its buffer.
 #[derive(Debug, Default)]
 struct Writer {
-    dialects: [Option<Dialect>; 2],
+    dialect: Option<Dialect>,
     sets: Sets,
     buffer: Vec<u8>,
 }
 
 impl Writer {
     fn context(&self, family: Family) -> Context<'_> {
-        let dialect = self.dialects[family as usize].unwrap_or(Dialect::Portable);
+        let dialect = self.dialect.unwrap_or(Dialect::Portable);
         Context { family, dialect, sets: &self.sets }
     }
 
     fn encode(&mut self, netlink: &mut Netlink, plan: &Plan, options: Options) -> Result<SealedBatch, ApplyError> {
-        for family in Family::BOTH {
-            if self.dialects[family as usize].is_none() && self.dialect_matters(plan, family) {
-                self.dialects[family as usize] = Some(match options.dialect {
-                    Some(dialect) => dialect,
-                    None => host_dialect(netlink, family)?,
-                });
-            }
+        if self.dialect.is_none() && Family::BOTH.into_iter().any(|family| self.dialect_matters(plan, family)) {
+            self.dialect = Some(match options.dialect {
+                Some(dialect) => dialect,
+                None => host_dialect(netlink)?,
+            });
         }
         loop {
             match self.try_encode(plan, options.dry_run) {
@@ -259,20 +257,13 @@ fn linearize(
     }
 }
 
-/// What the host's own iptables writes; it is the same for both families, and may have left its
-/// traces in one alone.
+/// What the host's own iptables writes, as far as its rules tell ([`ruleset::evidence`]); it is the same
+/// for both families.
 ///
 /// # Errors
 /// [`NetlinkError`]
-pub fn host_dialect(netlink: &mut Netlink, family: Family) -> Result<Dialect, NetlinkError> {
-    let mut dialect = Dialect::Portable;
-    for family in [family, if family == Family::Ip { Family::Ip6 } else { Family::Ip }] {
-        let ruleset = Ruleset::read(netlink, family, crate::ruleset::Which::None)?;
-        dialect = detect_dialect(netlink, &ruleset)?;
-        if dialect != Dialect::Portable {
-            break;
-        }
-    }
+pub fn host_dialect(netlink: &mut Netlink) -> Result<Dialect, NetlinkError> {
+    let dialect = ruleset::evidence(netlink)?.dialect();
     tracing::debug!(?dialect, "the dialect to write");
     Ok(dialect)
 }

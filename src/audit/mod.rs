@@ -62,7 +62,7 @@ impl Table {
         netlink.snapshot(format_args!("the table `{family} filter`"), |netlink, generation| {
             let ruleset = Ruleset::read_at(netlink, generation, family, Which::All, true)?;
             let contents = Contents::read(netlink, family)?;
-            let version = ruleset::detect_dialect(netlink, &ruleset)?.into();
+            let version = ruleset::evidence(netlink)?.dialect().into();
             Ok(Self { ruleset, contents, version })
         })
     }

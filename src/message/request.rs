@@ -48,9 +48,14 @@ impl Request {
 
     /// The rules of one chain of `filter`.
     pub fn rules(family: Family, chain: &ChainName) -> Self {
-        let what = format!("the rules of {chain} in `{family} {TABLE}`");
+        Self::rules_of(family, TABLE, chain)
+    }
+
+    /// The rules of one chain of a table.
+    pub fn rules_of(family: Family, table: &str, chain: &ChainName) -> Self {
+        let what = format!("the rules of {chain} in `{family} {table}`");
         Self::new(kind(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, family.nfproto(), what, |w| {
-            w.string(NFTA_RULE_TABLE, TABLE);
+            w.string(NFTA_RULE_TABLE, table);
             w.string(NFTA_RULE_CHAIN, chain.as_str());
         })
     }

@@ -9,7 +9,7 @@ mod socket;
 
 pub use error::NetlinkError;
 
-use std::fmt;
+use std::{fmt, ops::ControlFlow};
 
 use sequence::{Sequence, Told};
 use socket::Socket;
@@ -180,7 +180,11 @@ impl Netlink {
     pub fn dump<T: Default>(&mut self, request: &Request, mut each: impl FnMut(&mut T, Message<'_>)) -> Result<T, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             let mut gathered = T::default();
-            match self.dump_once(request, |message| each(&mut gathered, message)) {
+            let all = |message: Message<'_>| {
+                each(&mut gathered, message);
+                ControlFlow::Continue(())
+            };
+            match self.dump_once(request, all) {
                 Ok(true) => return Ok(gathered),
                 Ok(false) => tracing::debug!(what = request.what, "the ruleset changed during the dump"),
                 Err(error) if error.is_lost_answer() => {}
@@ -190,8 +194,25 @@ impl Netlink {
         Err(NetlinkError::Busy(request.what.clone()))
     }
 
-    /// False if the dump was interrupted by a change, or is not whole ([`Sequence`]).
-    fn dump_once(&mut self, request: &Request, mut each: impl FnMut(Message<'_>)) -> Result<bool, NetlinkError> {
+    /// Asks for the beginning of something: `each` is called with every message until it has enough. It
+    /// costs what is read, however much there is.
+    ///
+    /// A dump can't be given up but with its connection, so this opens another one, which is possible in
+    /// the thread's own network namespace alone; `None` where this connection is of another.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn dump_some(&mut self, request: &Request, each: impl FnMut(Message<'_>) -> ControlFlow<()>) -> Result<Option<()>, NetlinkError> {
+        let mut other = Self { socket: Socket::open_little()?, seq: FIRST_REQUEST };
+        match (self.socket.namespace(), other.socket.namespace()) {
+            (Ok(here), Ok(there)) if here == there => other.dump_once(request, each).map(|_| Some(())),
+            _ => Ok(None),
+        }
+    }
+
+    /// False if the dump was interrupted by a change, or is not whole ([`Sequence`]). Where `each` breaks it off, the connection is of no
+    /// more use.
+    fn dump_once(&mut self, request: &Request, mut each: impl FnMut(Message<'_>) -> ControlFlow<()>) -> Result<bool, NetlinkError> {
         debug_assert!(request.dump);
         let (mut whole, mut sequence) = (true, Sequence::default());
         let mut done = false;
@@ -213,8 +234,8 @@ impl Netlink {
                         }
                     }
                     _ => match sequence.take(message) {
-                        Told::Next => each(message),
-                        Told::Again => {}
+                        Told::Next if each(message).is_break() => return Ok(false),
+                        Told::Next | Told::Again => {}
                         Told::Torn => whole = false,
                     },
                 }

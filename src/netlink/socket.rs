@@ -20,6 +20,10 @@ pub(super) struct Socket {
 /// nothing is ever received into are never touched.
 const RECEIVE: usize = 256 * 1024;
 
+/// The least that a part of a dump may have (`NLMSG_GOODSIZE` of all page sizes). The kernel fills the next
+/// part as soon as one is taken, and no more than this into it.
+const RECEIVE_LITTLE: usize = 8 * 1024;
+
 /// Room for answers that nobody has read yet: enough for thousands of refusals.
 const RECEIVE_QUEUE: libc::c_int = 4 << 20;
 
@@ -29,11 +33,20 @@ const SEND_DEFAULT: usize = 128 * 1024;
 
 impl Socket {
     pub(super) fn open() -> Result<Self, NetlinkError> {
+        Self::with_buffer(RECEIVE)
+    }
+
+    /// For the beginning of a dump.
+    pub(super) fn open_little() -> Result<Self, NetlinkError> {
+        Self::with_buffer(RECEIVE_LITTLE)
+    }
+
+    fn with_buffer(receive: usize) -> Result<Self, NetlinkError> {
         let open = |what: &str, result: io::Result<()>| result.map_err(|source| NetlinkError::io(what, source));
         let socket = NlSocket::connect(NlFamily::Netfilter, None, Groups::empty())
             .map_err(|source| NetlinkError::io("could not open a netlink socket", source))?;
         open("could not ask for extended acknowledgements", socket.enable_ext_ack(true))?;
-        let socket = Self { socket, buf: vec![0; RECEIVE], send_buffer: SEND_DEFAULT };
+        let socket = Self { socket, buf: vec![0; receive], send_buffer: SEND_DEFAULT };
         // Refusals without the refused message: 44 bytes instead of hundreds. neli's own readers
         // can't parse those; ours can.
         open("could not ask for short acknowledgements", socket.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1))?;

@@ -1,64 +1,260 @@
-//! Which dialect the host's own iptables writes, told from what it has written.
+//! Which iptables the host has, told from the rules that it wrote.
 
-use super::Ruleset;
+use std::ops::ControlFlow;
+
+use super::parse;
 use crate::{
-    attr::Attrs,
-    expr::{Expr, Field, Item, fold, read_all},
-    message::Request,
-    model::{ChainName, Dialect, Family},
+    attr::{Attr, Attrs, Writer, be32, string},
+    expr::{self, Expr},
+    extension::{Context, Sets},
+    message::{Message, Request},
+    model::{ChainName, Dialect, Family, TABLE},
     netlink::{Netlink, NetlinkError},
+    rule::{Reader, Reading},
     uapi::*,
 };
 
-/// The dialect, or [`Dialect::Portable`] where nothing tells.
+/// What rules tell of the iptables that wrote them.
 ///
-/// Base chains that count: 1.8.10 or later. Else the rules of the chains that are not the
-/// administrator's (Docker's own, FORWARD) tell it: a protocol read from IPv4's header, 1.8.10 or
-/// later; native ports, 1.8.8 or 1.8.9; ports of xt `tcp`, up to 1.8.7.
+/// Only rules tell. Counters of base chains do not: every version makes them, `iptables -P` and
+/// `iptables-restore` as well, and dockerd runs `iptables -P FORWARD DROP` itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Bit `set` is 1 where a rule was found that just the dialects of `set` write so.
+    found: u8,
+}
+
+/// Some of [`WRITERS`], a bit for each.
+type DialectSet = u8;
+
+/// The dialects that iptables itself writes, the oldest first.
+const WRITERS: [Dialect; 3] = [Dialect::A, Dialect::B, Dialect::D];
+
+/// What every iptables writes alike tells nothing.
+const ALL: DialectSet = 0b111;
+const ONLY_OLDEST: DialectSet = 0b001;
+
+impl Evidence {
+    /// What one rule tells by its expressions (content of `NFTA_RULE_EXPRESSIONS`, as dumped) in a chain that
+    /// may be one of Docker's own: there nobody else writes.
+    pub fn of_rule(list: &[u8], family: Family, dockers: bool) -> Self {
+        let mut evidence = Self::default();
+        evidence.add(writers(list, family, dockers, &mut Reader::default()));
+        evidence
+    }
+
+    fn add(&mut self, set: DialectSet) {
+        if set != 0 && set != ALL {
+            self.found |= 1 << set;
+        }
+    }
+
+    fn has(self, set: DialectSet) -> bool {
+        self.found & 1 << set != 0
+    }
+
+    /// The dialects that go with all that was found. Where rules contradict each other (an iptables
+    /// was upgraded, or there are several), those that go with the oldest.
+    fn possible(self) -> DialectSet {
+        let sets = || (1..ALL).filter(|&set| self.has(set));
+        let common = sets().fold(ALL, |common, set| common & set);
+        if common != 0 {
+            return common;
+        }
+        // Of each rule the newest iptables that can have written it: one as old as the oldest of these is here.
+        let newest = |set: DialectSet| set.ilog2();
+        let oldest = sets().map(newest).min();
+        sets().filter(|&set| Some(newest(set)) == oldest).fold(ALL, |common, set| common & set)
+    }
+
+    /// The dialects that the host's iptables may write, the oldest first: all where nothing tells.
+    pub fn writers(self) -> impl Iterator<Item = Dialect> {
+        let possible = self.possible();
+        (0..).zip(WRITERS).filter(move |(bit, _)| possible & 1 << bit != 0).map(|(_, dialect)| dialect)
+    }
+
+    /// The dialect to write: the oldest possible one. Where that may be the oldest of all but need not,
+    /// and where nothing tells, [`Dialect::Portable`].
+    pub fn dialect(self) -> Dialect {
+        match self.possible() {
+            ONLY_OLDEST => Dialect::A,
+            set if set & ONLY_OLDEST != 0 => Dialect::Portable,
+            set => WRITERS[set.trailing_zeros() as usize],
+        }
+    }
+
+    /// Can no further rule change the answer?
+    fn is_final(self) -> bool {
+        self.has(ONLY_OLDEST)
+    }
+}
+
+/// So many rules, or jumps to it, make a chain long. Of such a chain no more is read.
+const LONG: u32 = 16;
+
+/// A chain in which not the administrator but Docker or the system writes.
+#[derive(Debug)]
+struct TellingChain {
+    family: Family,
+    table: &'static str,
+    name: ChainName,
+    /// How many rules it has, and jumps to it.
+    uses: u32,
+}
+
+/// Reads what tells which iptables the host has: rules of built-in and of Docker's chains in the
+/// tables `filter` and `nat` of both families, since `iptables` and `ip6tables` are one program.
+///
+/// Short chains are read first, and whole. Long ones are looked into only while it is still open which
+/// iptables it is, and only at their beginning, where the oldest rules are: a change must not take longer
+/// for all that Docker and others have there.
 ///
 /// # Errors
 /// [`NetlinkError`]
-pub fn detect(netlink: &mut Netlink, ruleset: &Ruleset) -> Result<Dialect, NetlinkError> {
-    let mut builtin = ruleset.chains.iter().filter(|chain| chain.name.is_builtin());
-    if builtin.any(|chain| chain.hook.is_some_and(|hook| hook.counters.is_some())) {
-        return Ok(Dialect::D);
+pub fn evidence(netlink: &mut Netlink) -> Result<Evidence, NetlinkError> {
+    let mut chains = Vec::new();
+    for family in Family::BOTH {
+        let found = |found: &mut Vec<TellingChain>, message: Message<'_>| found.extend(TellingChain::read(message, family));
+        chains.extend(netlink.dump(&Request::chains(family), found)?);
     }
-    for chain in ruleset.chains.iter().filter(|chain| !chain.name.is_writable()) {
-        if let Some(dialect) = written_in(netlink, ruleset.family, &chain.name)? {
-            return Ok(dialect);
+    chains.sort_by_key(|chain| chain.uses);
+    let mut evidence = Evidence::default();
+    for chain in chains {
+        if evidence.is_final() || (chain.is_long() && evidence.writers().count() == 1) {
+            break;
+        }
+        evidence.found |= chain.evidence(netlink)?.found;
+    }
+    Ok(evidence)
+}
+
+impl TellingChain {
+    fn read(message: Message<'_>, family: Family) -> Option<Self> {
+        if !message.is_nftables(NFT_MSG_NEWCHAIN) {
+            return None;
+        }
+        let (mut table, mut name, mut uses) = (None, None, 0);
+        for Attr { kind, payload } in Attrs::new(message.attributes()).flatten() {
+            match kind {
+                NFTA_CHAIN_TABLE => table = string(payload),
+                NFTA_CHAIN_NAME => name = string(payload),
+                NFTA_CHAIN_USE => uses = be32(payload).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        let table = [TABLE, "nat"].into_iter().find(|known| table == Some(known))?;
+        let name = ChainName::from_kernel(name?).ok()?;
+        let systems = name.is_builtin() || name.is_dockers() || matches!(name.as_str(), "PREROUTING" | "POSTROUTING");
+        (systems && uses > 0).then_some(Self { family, table, name, uses })
+    }
+
+    fn is_long(&self) -> bool {
+        self.uses > LONG
+    }
+
+    fn evidence(&self, netlink: &mut Netlink) -> Result<Evidence, NetlinkError> {
+        let request = Request::rules_of(self.family, self.table, &self.name);
+        let mut reader = Reader::default();
+        let mut tells = |message: Message<'_>| {
+            let list = parse::expressions_alone(message);
+            list.map_or(0, |list| writers(list, self.family, self.name.is_dockers(), &mut reader))
+        };
+        let read = if self.is_long() {
+            let (mut found, mut left) = (Evidence::default(), LONG);
+            let some = netlink.dump_some(&request, |message| {
+                found.add(tells(message));
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            some.map(|_| found)
+        } else {
+            netlink.dump(&request, |found: &mut Evidence, message| found.add(tells(message)))
+        };
+        match read {
+            // Removed since the chains were read; or a rule is too long for the beginning of a dump.
+            Err(NetlinkError::Refused { errno: libc::ENOENT | libc::EMSGSIZE, .. }) => Ok(Evidence::default()),
+            other => other,
         }
     }
-    Ok(Dialect::Portable)
 }
 
-fn written_in(netlink: &mut Netlink, family: Family, chain: &ChainName) -> Result<Option<Dialect>, NetlinkError> {
-    netlink.dump(&Request::rules(family, chain), |found: &mut Option<Dialect>, message| {
-        let mut attrs = Attrs::new(message.attributes()).flatten();
-        if let Some(list) = attrs.find(|attr| attr.kind == NFTA_RULE_EXPRESSIONS)
-            && found.is_none()
-        {
-            *found = evidence(list.payload, family);
+/// The dialects in which iptables writes just these expressions. None for what nft, or another
+/// program, can have written as well: that is what has no xt extension, but in Docker's own chains.
+fn writers(list: &[u8], family: Family, dockers: bool, reader: &mut Reader) -> DialectSet {
+    let mut exprs = Vec::new();
+    if expr::read_all(list, &mut exprs).is_err() {
+        return 0;
+    }
+    let xt = exprs.iter().any(|expr| matches!(expr, Expr::Match(_) | Expr::Target(_)));
+    if !xt && !dockers {
+        return 0;
+    }
+    // An xt target is the same in all dialects, and some of `nat` can't be read.
+    let tests = match exprs.last() {
+        Some(Expr::Target(_)) => without_last(list),
+        _ => list,
+    };
+    let context = Context { family, dialect: Dialect::Portable, sets: Sets::NONE };
+    let (Reading::Rule(rule), Some(counters)) = reader.read(tests, None, context) else { return 0 };
+    let mut again = Vec::new();
+    let mut writes = |dialect| {
+        again.clear();
+        let written = rule.linearize(Context { dialect, ..context }, counters, &mut Writer::as_dumped(&mut again));
+        written.is_ok() && again == tests
+    };
+    (0..).zip(WRITERS).filter(|(_, dialect)| writes(*dialect)).fold(0, |set, (bit, _)| set | 1 << bit)
+}
+
+/// The list less its last element.
+fn without_last(list: &[u8]) -> &[u8] {
+    let last = Attrs::new(list).flatten().last().map_or(0, |attr| (attr.payload.len() + 4).next_multiple_of(4));
+    &list[..list.len().saturating_sub(last)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: DialectSet = 0b001;
+    const B: DialectSet = 0b010;
+    const D: DialectSet = 0b100;
+
+    fn found(sets: &[DialectSet]) -> Evidence {
+        let mut evidence = Evidence::default();
+        sets.iter().for_each(|&set| evidence.add(set));
+        evidence
+    }
+
+    #[test]
+    fn the_oldest_iptables_that_fits_is_taken() {
+        use Dialect::Portable;
+        for (sets, dialect, possible) in [
+            (&[][..], Portable, A | B | D),
+            (&[A | B | D], Portable, A | B | D),
+            (&[A], Dialect::A, A),
+            (&[B], Dialect::B, B),
+            (&[D], Dialect::D, D),
+            (&[A | B], Portable, A | B),
+            (&[B | D], Dialect::B, B | D),
+            (&[A | B, B | D], Dialect::B, B),
+            (&[A | B, A], Dialect::A, A),
+            (&[B | D, D, A | B | D], Dialect::D, D),
+            // Several have written here.
+            (&[A, B], Dialect::A, A),
+            (&[A, D], Dialect::A, A),
+            (&[A, B | D], Dialect::A, A),
+            (&[B, D], Dialect::B, B),
+            (&[A | B, D], Portable, A | B),
+            (&[A | B, B | D, D], Portable, A | B),
+            (&[A | B, B, D], Dialect::B, B),
+        ] {
+            // In whatever order.
+            for evidence in
+                [found(sets), sets.iter().rev().fold(Evidence::default(), |sum, &set| Evidence { found: sum.found | found(&[set]).found })]
+            {
+                assert_eq!((evidence.dialect(), evidence.possible()), (dialect, possible), "{sets:?}");
+                assert_eq!(evidence.writers().count() as u32, possible.count_ones());
+            }
         }
-    })
-}
-
-fn evidence(list: &[u8], family: Family) -> Option<Dialect> {
-    let (mut exprs, mut items) = (Vec::new(), Vec::new());
-    if read_all(list, &mut exprs).is_err() || !fold(&exprs, &mut items) || exprs.iter().any(|expr| matches!(expr, Expr::Unknown(_))) {
-        return None;
-    }
-    let tests = |field: Field| items.iter().any(|item| matches!(item, Item::Condition(condition) if condition.field == field));
-    let from_header = family == Family::Ip && tests(Field::network(9, 1));
-    let by_meta = tests(Field::Meta(NFT_META_L4PROTO));
-    let native = [Field::transport(0, 2), Field::transport(2, 2), Field::transport(0, 4)].into_iter().any(tests);
-    let xt = items.iter().any(|item| matches!(item, Item::Match(xt) if matches!(xt.name, "tcp" | "udp") && xt.info != BARE));
-    match () {
-        () if from_header => Some(Dialect::D),
-        () if by_meta && native && family == Family::Ip => Some(Dialect::B),
-        () if by_meta && xt => Some(Dialect::A),
-        () => None,
     }
 }
-
-/// The struct of `-m tcp` or `-m udp` without options, which is xt in every dialect.
-const BARE: [u8; 16] = [0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];

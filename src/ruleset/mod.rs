@@ -6,7 +6,7 @@ mod dialect;
 mod parse;
 
 pub use contents::Contents;
-pub use dialect::detect as detect_dialect;
+pub use dialect::{Evidence, evidence};
 
 use std::{borrow::Cow, fmt};
 

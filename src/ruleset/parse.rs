@@ -99,6 +99,14 @@ impl Entry {
     }
 }
 
+/// The expressions of the rule in a `NEWRULE` of a dump, unless it has user data: iptables writes none.
+pub(super) fn expressions_alone(message: Message<'_>) -> Option<&[u8]> {
+    let attrs = || Attrs::new(message.attributes()).flatten();
+    let plain = message.is_nftables(NFT_MSG_NEWRULE) && attrs().all(|attr| attr.kind != NFTA_RULE_USERDATA);
+    let list = attrs().find(|attr| attr.kind == NFTA_RULE_EXPRESSIONS)?;
+    plain.then_some(list.payload)
+}
+
 /// The numbers of the ipsets in a rule's expressions.
 pub(super) fn sets_of(list: &[u8]) -> Vec<u16> {
     let mut exprs = Vec::new();
