@@ -41,7 +41,7 @@ fn it_reads_other_encodings_as_each_iptables_does() {
         let mut exprs = Vec::new();
         read_all(&list, &mut exprs).unwrap();
         for (version, dialect) in VERSIONS {
-            let seen = audit::read(&exprs, family, Version::from(dialect));
+            let seen = audit::read(&exprs, family, Version::of(dialect).unwrap());
             let context = Context { family, dialect: Dialect::D, sets: &sets };
             let said = match (&seen.incompatible, seen.error) {
                 (Some(_), _) => "incompatible".to_owned(),

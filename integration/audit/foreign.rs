@@ -143,9 +143,15 @@ fn iptables(words: &str) -> Done {
     call("iptables", words, "")
 }
 
-/// What Docker leaves behind, and the content.
-fn make(content: &str) {
+/// Nothing but a rule that tells which iptables is here.
+fn flush() {
     run("nft", "flush ruleset");
+    run("iptables", "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
+}
+
+/// The same, what Docker leaves behind, and the content.
+fn make(content: &str) {
+    flush();
     run("iptables", "-N DOCKER-USER");
     run("iptables", "-A FORWARD -j DOCKER-USER");
     call(
@@ -164,8 +170,12 @@ fn findings() -> Vec<Finding> {
     audit::audit(&Table::read(&mut netlink, Family::Ip).unwrap())
 }
 
+fn harms(finding: &Finding) -> Vec<&Harm> {
+    finding.harms.iter().map(|wrong| &wrong.harm).collect()
+}
+
 fn has(findings: &[Finding], name: &str) -> bool {
-    findings.iter().flat_map(|finding| &finding.harms).any(|harm| harm.name() == name)
+    findings.iter().flat_map(|finding| &finding.harms).any(|wrong| wrong.harm.name() == name)
 }
 
 /// All that is there without counters, handles and what changes with them.
@@ -189,7 +199,7 @@ fn verify(name: &str, content: &str, says: Says) {
     let list = |chain: &str| iptables(&format!("-n -L {chain}")).code;
     let lines = || iptables("-S").out;
     // Of whatever the content is, the rest of the findings is what stands in the table for it.
-    let of_rules: Vec<&Harm> = findings.iter().filter(|one| one.number.is_some()).flat_map(|one| &one.harms).collect();
+    let of_rules: Vec<&Harm> = findings.iter().filter(|one| one.number.is_some()).flat_map(harms).collect();
     match says {
         Nothing => {
             assert_eq!(findings, [], "{name}");
@@ -219,7 +229,7 @@ fn verify(name: &str, content: &str, says: Says) {
             assert_eq!((save.code, iptables("-S").code), (3, 3), "{name}");
         }
         Lost => {
-            assert!(findings.iter().all(|one| one.harms == [Harm::LostOnRestore]) && !findings.is_empty(), "{name}: {findings:?}");
+            assert!(findings.iter().all(|one| harms(one) == [&Harm::LostOnRestore]) && !findings.is_empty(), "{name}: {findings:?}");
             let parts: Vec<&str> = findings.iter().map(|one| one.what.split([' ', '{']).nth(1).unwrap()).collect();
             assert!(!restored_as_it_was(), "{name}");
             let left = ruleset();
@@ -257,7 +267,12 @@ fn it_says_of_chains_what_becomes_of_them() {
         if Installed::find(NAME).is_none() {
             return;
         }
-        let harms = || findings().into_iter().map(|one| (one.what, one.harms)).collect::<Vec<_>>();
+        let harms = || {
+            findings()
+                .into_iter()
+                .map(|one| (one.what.clone(), harms(&one).into_iter().cloned().collect()))
+                .collect::<Vec<(String, Vec<Harm>)>>()
+        };
         let restore = || call("iptables-restore", "", &call("iptables-save", "", "").ok()).code;
 
         let long = "a-name-of-twenty-nine-letters";
@@ -272,7 +287,7 @@ fn it_says_of_chains_what_becomes_of_them() {
 
         // What Docker does with these two: it jumps to the one, and makes the other.
         let jump = || iptables("-I FORWARD -j DOCKER-USER");
-        run("nft", "flush ruleset");
+        flush();
         call("nft", "-f -", "add table ip filter\nadd chain ip filter DOCKER-USER { type filter hook forward priority -1; }\n").ok();
         let [(what, found)] = harms().try_into().unwrap();
         assert_eq!(what, "chain DOCKER-USER { type filter hook forward priority -1; policy accept; }");
@@ -280,7 +295,7 @@ fn it_says_of_chains_what_becomes_of_them() {
         assert_ne!((jump().code, iptables("-N DOCKER-USER").code), (0, 0));
         assert_ne!(jump().code, 0);
 
-        run("nft", "flush ruleset");
+        flush();
         call("nft", "-f -", "add table ip filter\nadd chain ip filter FORWARD { type filter hook forward priority -5; }\n").ok();
         assert_eq!(harms()[0].1, [Harm::LostOnRestore, Harm::NoStart]);
         run("iptables", "-N DOCKER-USER");

@@ -3,5 +3,6 @@
 mod encodings;
 mod foreign;
 mod notation;
+mod older;
 mod own;
 mod said;

@@ -69,7 +69,7 @@ fn no_rule_of_iptables_is_found() {
                 let mut exprs = Vec::new();
                 read_all(&list, &mut exprs).unwrap();
                 for (reader, dialect) in &VERSIONS[writer..] {
-                    let seen = audit::read(&exprs, family, Version::from(*dialect));
+                    let seen = audit::read(&exprs, family, Version::of(*dialect).unwrap());
                     read += 1;
                     if seen.incompatible.is_some() || seen.error.is_some() || !seen.lost.is_empty() {
                         wrong

@@ -24,6 +24,7 @@ add rule ip filter DOCKER-USER ip saddr != 10.0.0.1 ip saddr != 10.0.0.2 counter
 add rule ip filter DOCKER-USER log prefix \"f2b-drop \" drop
 add rule ip filter DOCKER-USER iifname eth0 counter drop
 add rule ip filter ts-forward meta skuid 33 counter drop
+add rule ip filter DOCKER-USER tcp dport 80 counter drop
 add table ip6 filter
 add chain ip6 filter DOCKER-USER
 add rule ip6 filter DOCKER-USER ip6 nexthdr tcp counter drop
@@ -43,7 +44,9 @@ fn it_says_what_is_wrong_and_the_cure() {
         }
         table(EVERYTHING);
         let before = call("nft", "-a list ruleset", "").ok();
-        for (file, line) in [("everything", "audit"), ("one-family", "-6 audit"), ("json", "-6 --json audit")] {
+        for (file, line) in
+            [("everything", "audit"), ("one-family", "-6 audit"), ("json", "-6 --json audit"), ("known", "--dialect 1.8.9 -4 audit")]
+        {
             let done = dockgate(line, "");
             assert_eq!((done.code, done.err.as_str()), (1, ""), "{done:?}");
             // The generation is whatever it is.

@@ -16,7 +16,7 @@ mod told;
 mod version;
 mod written;
 
-pub use known::{sets_counters, written_otherwise};
+pub use known::{not_forwarded, not_read_back, sets_counters, written_otherwise};
 pub use lines::rules;
 pub use objects::make as make_objects;
 pub use version::Iptables;

@@ -1,7 +1,7 @@
 //! What is wrong with a chain itself, or with the table.
 
 use super::{
-    Finding, Harm, Version, of_contents,
+    Finding, Harm, Version, Versions, Wrong, of_contents,
     owner::{self, Signs},
 };
 use crate::{
@@ -22,14 +22,14 @@ fn is_iptables(name: &str, hook: &Hook) -> bool {
 }
 
 /// What is wrong with a chain, whatever its rules are.
-pub(super) fn of_chain(family: Family, chain: &Chain, version: Version) -> Option<Finding> {
+pub(super) fn of_chain(family: Family, chain: &Chain, versions: Versions) -> Option<Finding> {
     let name = chain.name.as_str();
     let mut harms = Vec::new();
     let what = match &chain.hook {
         Some(hook) if is_iptables(name, hook) => return None,
         Some(hook) => {
             harms.push(Harm::LostOnRestore);
-            harms.extend((version == Version::Old).then_some(Harm::Crashes));
+            harms.extend(versions.includes(Version::Old).then_some(Harm::Crashes));
             match name {
                 "FORWARD" => harms.push(Harm::NoStart),
                 DOCKER_USER => harms.push(Harm::JumpLost),
@@ -47,6 +47,8 @@ pub(super) fn of_chain(family: Family, chain: &Chain, version: Version) -> Optio
     if harms.is_empty() {
         return None;
     }
+    let with = |harm: &Harm| if *harm == Harm::Crashes { Version::Old.into() } else { versions };
+    let harms = harms.into_iter().map(|harm| Wrong { versions: with(&harm), harm }).collect();
     let owner = owner::guess(Signs { chain: Some(name), ..Signs::default() });
     let cure = match chain.hook {
         Some(_) => {
@@ -64,22 +66,22 @@ fn base_chain(name: &ChainName, hook: &Hook) -> String {
 }
 
 /// What stands in the table besides chains.
-pub(super) fn of_table(family: Family, contents: &Contents) -> Vec<Finding> {
+pub(super) fn of_table(family: Family, contents: &Contents, versions: Versions) -> Vec<Finding> {
     let Contents { dormant, sets, objects, flowtables } = contents;
     let asleep = dormant.then(|| {
         let cure = format!("wake it: `nft add table {family} filter`");
-        of_contents(family, format!("table {family} filter {{ flags dormant; }}"), Harm::Asleep, cure)
+        of_contents(family, format!("table {family} filter {{ flags dormant; }}"), Harm::Asleep, versions, cure)
     });
     let named = sets.iter().filter(|set| !set.anonymous).map(|set| (if set.map { "map" } else { "set" }, set.name.as_str()));
     let objects = objects.iter().map(|(kind, name)| (*kind, name.as_str()));
     let flowtables = flowtables.iter().map(|name| ("flowtable", name.as_str()));
-    let lost = named.chain(objects).chain(flowtables).map(|(kind, name)| in_the_way(family, kind, name));
+    let lost = named.chain(objects).chain(flowtables).map(|(kind, name)| in_the_way(family, kind, name, versions));
     asleep.into_iter().chain(lost).collect()
 }
 
-fn in_the_way(family: Family, kind: &str, name: &str) -> Finding {
+fn in_the_way(family: Family, kind: &str, name: &str, versions: Versions) -> Finding {
     let cure = format!(
         "put it into a table of its own (`nft add table {family} NAME`), or use an ipset; then `nft delete {kind} {family} filter {name}`"
     );
-    of_contents(family, format!("{kind} {name}"), Harm::LostOnRestore, cure)
+    of_contents(family, format!("{kind} {name}"), Harm::LostOnRestore, versions, cure)
 }

@@ -1,7 +1,10 @@
 //! What to write instead.
 
 use super::{Lost, Seen};
-use crate::model::{ChainName, Family, Handle};
+use crate::{
+    model::{ChainName, Family, Handle},
+    rule::Rule,
+};
 
 /// iptables' words for an expression that it has no native one for.
 const WORDS: &[(&str, &str)] = &[
@@ -65,4 +68,17 @@ pub(super) fn of_rule(family: Family, chain: &ChainName, handle: Handle, seen: &
         false => format!("nft delete rule {family} filter {chain} handle {handle}"),
     };
     format!("say it with {words}, or in a table of its own, with a base chain at priority -1; then `{removal}`")
+}
+
+/// How to have a rule that only newer versions read written so that all read it.
+pub(super) fn of_newer(family: Family, chain: &ChainName, number: usize, handle: Handle, rule: &Rule) -> String {
+    match chain.is_writable() {
+        true => {
+            format!("write it again, in the form that every iptables reads: `dockgate {} -R {chain} {number} {rule}`", family.command())
+        }
+        false => format!(
+            "have it written by the older iptables: `nft delete rule {family} filter {chain} handle {handle}`, then `{} -I {chain} {number} {rule}`",
+            family.command()
+        ),
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::model::{ChainName, Dialect, Family, Handle};
+use super::Versions;
+use crate::model::{ChainName, Family, Handle};
 
 /// Something that iptables does not understand as it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,9 +21,18 @@ pub struct Finding {
     /// Who seems to have made it, and what tells so.
     pub owner: String,
     /// What goes wrong; at least one.
-    pub harms: Vec<Harm>,
+    pub harms: Vec<Wrong>,
     /// What to do about it.
     pub cure: String,
+}
+
+/// A harm, and the iptables versions that do it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wrong {
+    /// What goes wrong.
+    pub harm: Harm,
+    /// With which of the versions that the host may have.
+    pub versions: Versions,
 }
 
 /// What goes wrong.
@@ -53,7 +63,7 @@ pub enum Harm {
     NotRestored,
     /// A jump to this chain is printed as the verdict of that name.
     TakenForVerdict,
-    /// iptables up to 1.8.7 crashes when it lists or saves the table.
+    /// iptables (only up to 1.8.7) crashes when it lists or saves the table.
     Crashes,
     /// The table sleeps: no packet is asked, and iptables does not say so.
     Asleep,
@@ -107,7 +117,7 @@ impl fmt::Display for Harm {
             Self::LostOnRestore => f.write_str("iptables neither lists nor saves it; iptables-restore takes it away with the table"),
             Self::NotRestored => f.write_str("iptables-restore refuses what iptables-save saves: the chain's name is none for it"),
             Self::TakenForVerdict => f.write_str("iptables prints a jump to it as the verdict of that name"),
-            Self::Crashes => f.write_str("iptables up to 1.8.7 crashes when it lists or saves the table"),
+            Self::Crashes => f.write_str("iptables crashes when it lists or saves the table"),
             Self::Asleep => f.write_str("no packet is asked; iptables lists the rules as if they worked"),
             Self::JumpLost => f.write_str("at its next start Docker gives up before it puts the jump to DOCKER-USER first: packets are let in without asking the chain"),
             Self::NoStart => f.write_str("at its next start Docker fails: iptables can't make the FORWARD that it needs"),
@@ -158,27 +168,4 @@ pub enum Lost {
     /// `ip6 nexthdr tcp`
     #[error("a test of the hop limit appears, which nobody wrote")]
     Appears,
-}
-
-/// Which iptables reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// Up to 1.8.7.
-    Old,
-    /// 1.8.8 and 1.8.9.
-    Middle,
-    /// 1.8.10 and later.
-    Later,
-}
-
-impl From<Dialect> for Version {
-    /// Where nothing tells which iptables is here, it is taken for the one that reads less of two:
-    /// better a warning too many.
-    fn from(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::A => Self::Old,
-            Dialect::B | Dialect::Portable => Self::Middle,
-            Dialect::D => Self::Later,
-        }
-    }
 }

@@ -1,8 +1,11 @@
 //! What others have put into `filter` that iptables does not understand as it is: prints wrongly,
 //! refuses, loses between save and restore, or that makes Docker lose its jump to `DOCKER-USER`.
 //!
-//! [`audit`] is pure: from what stands in the table to a list of [`Finding`]s. Rules that dockgate or
-//! iptables wrote are never among them.
+//! [`audit`] is pure: from what stands in the table to a list of [`Finding`]s. Of rules that dockgate or
+//! iptables wrote only those are among them that the host's iptables is too old to read.
+//!
+//! Which iptables that is its rules tell. Where they leave several possible, each harm says with which of
+//! them it comes.
 //!
 //! ```standalone_crate
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,9 +28,11 @@ mod finding;
 mod owner;
 mod reading;
 mod rewrite;
+mod version;
 
-pub use finding::{Finding, Harm, Lost, Version};
+pub use finding::{Finding, Harm, Lost, Wrong};
 pub use reading::{Seen, read};
+pub use version::{Version, Versions};
 
 use owner::Signs;
 
@@ -49,8 +54,8 @@ pub struct Table {
     pub ruleset: Ruleset,
     /// Sets, maps, objects, flowtables.
     pub contents: Contents,
-    /// Which iptables the host has, as far as its rules tell.
-    pub version: Version,
+    /// Which iptables the host may have, as far as its rules tell ([`ruleset::evidence`]).
+    pub versions: Versions,
 }
 
 impl Table {
@@ -62,17 +67,17 @@ impl Table {
         netlink.snapshot(format_args!("the table `{family} filter`"), |netlink, generation| {
             let ruleset = Ruleset::read_at(netlink, generation, family, Which::All, true)?;
             let contents = Contents::read(netlink, family)?;
-            let version = ruleset::evidence(netlink)?.dialect().into();
-            Ok(Self { ruleset, contents, version })
+            let versions = ruleset::evidence(netlink)?.into();
+            Ok(Self { ruleset, contents, versions })
         })
     }
 }
 
 /// What is found, in the order of the table: its own, then chain by chain.
 pub fn audit(table: &Table) -> Vec<Finding> {
-    let Table { ruleset, contents, version } = table;
-    let look = Look { family: ruleset.family, ipsets: &ruleset.sets, sets: &contents.sets, version: *version };
-    let mut findings = chains::of_table(ruleset.family, contents);
+    let Table { ruleset, contents, versions } = table;
+    let look = Look { family: ruleset.family, ipsets: &ruleset.sets, sets: &contents.sets, versions: *versions };
+    let mut findings = chains::of_table(ruleset.family, contents, *versions);
     look.at_chains(&ruleset.chains, &mut findings);
     findings
 }
@@ -96,17 +101,17 @@ struct Look<'t> {
     family: Family,
     ipsets: &'t Sets,
     sets: &'t [NativeSet],
-    version: Version,
+    versions: Versions,
 }
 
 impl<'t> Look<'t> {
     fn briefly(family: Family, ipsets: &'t Sets) -> Self {
-        Self { family, ipsets, sets: &[], version: Version::Later }
+        Self { family, ipsets, sets: &[], versions: Version::Later.into() }
     }
 
     fn at_chains(self, chains: &[Chain], findings: &mut Vec<Finding>) {
         for chain in chains {
-            let of_chain = chains::of_chain(self.family, chain, self.version);
+            let of_chain = chains::of_chain(self.family, chain, self.versions);
             // iptables does not look into base chains that are none of its own.
             let ignored = chain.hook.is_some() && of_chain.is_some();
             findings.extend(of_chain);
@@ -128,25 +133,36 @@ impl<'t> Look<'t> {
 
     fn at_rule(self, chain: &ChainName, number: usize, entry: &Entry, before_jump: bool) -> Option<Finding> {
         // What reads back proved is printed as it is, but for a version that reads less.
-        if entry.rule().is_some() && self.version > Version::Old {
+        if entry.rule().is_some() && !self.versions.includes(Version::Old) {
             return None;
         }
         let raw = entry.raw.as_deref()?;
         let userdata = entry.userdata.as_deref();
         let mut exprs = Vec::new();
         let readable = expr::read_all(raw, &mut exprs).is_ok();
-        let seen = read(&exprs, self.family, self.version);
-        let mut harms = self.harms(chain, &seen, userdata);
-        harms.extend((before_jump && seen.error.is_some()).then_some(Harm::JumpAgain));
-        harms.extend((!readable).then_some(Harm::Unreadable));
-        if harms.is_empty() {
+        let (mut wrongs, mut seen) = (Wrongs::default(), Seen::default());
+        for version in self.versions.iter() {
+            let one = read(&exprs, self.family, version);
+            let mut harms = self.harms(chain, &one, userdata);
+            harms.extend((before_jump && one.error.is_some()).then_some(Harm::JumpAgain));
+            harms.extend((!readable).then_some(Harm::Unreadable));
+            if !harms.is_empty() {
+                // What the newest makes of it tells best what to write instead.
+                seen = one;
+            }
+            harms.into_iter().for_each(|harm| wrongs.add(harm, version));
+        }
+        if wrongs.0.is_empty() {
             return None;
         }
         let what = notation::rule(self.family, raw, notation::comment(userdata), self.sets);
         let unknown = exprs.iter().find(|expr| matches!(expr, Expr::Unknown(_))).map(Expr::name);
         let never = seen.incompatible.as_deref().or(unknown);
-        let owner = owner::guess(Signs { chain: Some(chain.as_str()), text: &what, userdata, never });
-        let cure = cure::of_rule(self.family, chain, entry.handle, &seen, &what);
+        let signs = Signs { chain: Some(chain.as_str()), text: &what, userdata, never };
+        let (owner, cure) = match entry.rule() {
+            Some(rule) => (owner::of_newer(chain, signs), cure::of_newer(self.family, chain, number, entry.handle, rule)),
+            None => (owner::guess(signs), cure::of_rule(self.family, chain, entry.handle, &seen, &what)),
+        };
         Some(Finding {
             family: self.family,
             chain: Some(chain.clone()),
@@ -154,7 +170,7 @@ impl<'t> Look<'t> {
             handle: entry.handle,
             what,
             owner,
-            harms,
+            harms: wrongs.0,
             cure,
         })
     }
@@ -183,8 +199,22 @@ impl<'t> Look<'t> {
     }
 }
 
+/// Harms, each once, with all versions that do it.
+#[derive(Default)]
+struct Wrongs(Vec<Wrong>);
+
+impl Wrongs {
+    fn add(&mut self, harm: Harm, version: Version) {
+        match self.0.iter_mut().find(|wrong| wrong.harm == harm) {
+            Some(wrong) => wrong.versions.add(version),
+            None => self.0.push(Wrong { harm, versions: version.into() }),
+        }
+    }
+}
+
 /// A finding that belongs to the table.
-fn of_contents(family: Family, what: String, harm: Harm, cure: String) -> Finding {
+fn of_contents(family: Family, what: String, harm: Harm, versions: Versions, cure: String) -> Finding {
     let owner = owner::guess(Signs { text: &what, ..Signs::default() });
-    Finding { family, chain: None, number: None, handle: Handle(0), what, owner, harms: vec![harm], cure }
+    let harms = vec![Wrong { harm, versions }];
+    Finding { family, chain: None, number: None, handle: Handle(0), what, owner, harms, cure }
 }

@@ -1,6 +1,9 @@
 //! Who seems to have written something, by the names it uses.
 
-use crate::model::DOCKER_USER;
+use crate::{
+    compile::is_ours,
+    model::{ChainName, DOCKER_USER},
+};
 
 /// How the names begin that a program gives to its chains and sets, or its remarks.
 const KNOWN: &[(&str, &str)] = &[
@@ -57,4 +60,11 @@ pub(super) fn guess(signs: Signs<'_>) -> String {
     }
     let never = signs.never.map_or("such a thing".to_owned(), |never| format!("`{never}`"));
     format!("not iptables, which never writes {never}: nft, or a program that writes nf_tables itself")
+}
+
+/// The same for a rule of iptables' own form, which only newer versions write and read.
+pub(super) fn of_newer(chain: &ChainName, signs: Signs<'_>) -> String {
+    let by = if is_ours(chain) { "dockgate, by the chain's name" } else { "iptables 1.8.8 or later, dockgate, or nft" };
+    let named = KNOWN.iter().find(|(begin, _)| chain.as_str() != DOCKER_USER && chain.as_str().starts_with(begin));
+    named.map_or(by.to_owned(), |_| guess(signs))
 }

@@ -12,7 +12,7 @@ use super::{
     report::{self, Failure},
 };
 use crate::{
-    audit::{self, Finding, Harm, Table},
+    audit::{self, Finding, Harm, Table, Version, Versions, Wrong},
     model::Family,
     netlink::Netlink,
     ruleset::Ruleset,
@@ -23,7 +23,10 @@ pub fn run(global: &Global) -> Result<(), Failure> {
     let mut netlink = Netlink::open().map_err(|error| report::netlink(&error))?;
     let mut tables = Vec::new();
     for &family in global.families() {
-        let table = Table::read(&mut netlink, family).map_err(|error| report::netlink(&error))?;
+        let mut table = Table::read(&mut netlink, family).map_err(|error| report::netlink(&error))?;
+        if let Some(dialect) = global.options().dialect {
+            table.versions = Version::of(dialect).map_or(Versions::ALL, Versions::from);
+        }
         tables.push((audit::audit(&table), table));
     }
     if global.json {
@@ -51,10 +54,18 @@ fn write(out: &mut String, findings: &[Finding], table: &Table, colour: bool) ->
         return writeln!(out, "{family} filter: nothing that iptables does not understand (chains: {}, rules: {rules})", chains.len());
     }
     let (red, bold, plain) = if colour { ("\x1b[31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-    writeln!(out, "{family} filter: {} of others that iptables does not understand", things(findings.len()))?;
+    writeln!(out, "{family} filter: {} that iptables does not understand", things(findings.len()))?;
+    if !table.versions.are_one() {
+        writeln!(out, "  the host's rules do not tell which iptables it has ({} is possible); `--dialect` says it", table.versions)?;
+    }
     for finding in findings {
         writeln!(out, "\n  {}\n    {bold}{}{plain}", place(finding), finding.what)?;
-        finding.harms.iter().try_for_each(|harm| writeln!(out, "    {red}wrong:{plain} {harm}"))?;
+        for Wrong { harm, versions } in &finding.harms {
+            match *versions == table.versions {
+                true => writeln!(out, "    {red}wrong:{plain} {harm}")?,
+                false => writeln!(out, "    {red}wrong with iptables {versions}:{plain} {harm}")?,
+            }
+        }
         writeln!(out, "    by:    {}\n    cure:  {}", finding.owner, finding.cure)?;
     }
     Ok(())
@@ -75,12 +86,13 @@ fn place(finding: &Finding) -> String {
 
 /// As JSON; the names of its keys, and [`Harm::name`], stay.
 fn as_json(findings: &[Finding], table: &Table) -> Value {
-    let harm = |harm: &Harm| {
+    let names = |versions: Versions| versions.iter().map(Version::name).collect::<Vec<_>>();
+    let harm = |Wrong { harm, versions }: &Wrong| {
         let printed = match harm {
             Harm::PrintedWrong { printed, .. } => printed.as_deref(),
             _ => None,
         };
-        json!({ "harm": harm.name(), "text": harm.to_string(), "printed": printed })
+        json!({ "harm": harm.name(), "text": harm.to_string(), "printed": printed, "versions": names(*versions) })
     };
     let finding = |finding: &Finding| {
         json!({
@@ -90,7 +102,7 @@ fn as_json(findings: &[Finding], table: &Table) -> Value {
         })
     };
     json!({
-        "family": table.ruleset.family.to_string(), "generation": table.ruleset.generation.0,
+        "family": table.ruleset.family.to_string(), "generation": table.ruleset.generation.0, "versions": names(table.versions),
         "findings": findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }

@@ -82,8 +82,8 @@ struct Global {
     /// Have the kernel check everything, print what would be done, and change nothing
     #[arg(long, global = true)]
     dry_run: bool,
-    /// Write rules as this range of iptables versions does [default: as the host's iptables, where its
-    /// rules tell, else portable]
+    /// Write rules as this range of iptables versions does; audit: judge by it [default: the host's
+    /// iptables, where its rules tell, else portable]
     #[arg(long, value_enum, global = true)]
     dialect: Option<DialectArg>,
 }
