@@ -1,7 +1,10 @@
 //! A real Docker engine in namespaces of its own, with an outside to reach it from.
 
 use super::need::{docker28, require};
-use crate::support::{LIMIT, Watchdog};
+use crate::{
+    iptables::Iptables,
+    support::{LIMIT, Watchdog},
+};
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -38,6 +41,8 @@ pub enum Version {
     Installed,
     /// Docker 28 in a root file system of its own.
     Docker28,
+    /// The one that is installed, with iptables 1.8.7 instead of the installed one.
+    Iptables187,
 }
 
 /// A Docker host: the engine, its network, and the internet and a LAN beside it. All of it is gone
@@ -46,6 +51,8 @@ pub struct Engine {
     pub version: Version,
     arguments: String,
     root: PathBuf,
+    /// A folder with programs that go before those of `root`.
+    programs: Option<PathBuf>,
     cgroup: String,
     holder: Child,
     /// The first process inside, by which its namespaces are entered.
@@ -61,10 +68,16 @@ impl Engine {
         let (what, root) = match version {
             Version::Installed => ("docker", PathBuf::from("/")),
             Version::Docker28 => ("docker28", docker28()),
+            Version::Iptables187 => ("docker", PathBuf::from("/")),
         };
         if !require(what) {
             return None;
         }
+        let test = thread::current().name().unwrap_or("test").to_owned();
+        let programs = match version {
+            Version::Iptables187 => Some(Iptables::Old.programs(&test)??),
+            _ => None,
+        };
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let cgroup = format!("dockgate-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/docker/engine.sh");
@@ -73,6 +86,7 @@ impl Engine {
             .arg(script)
             .arg(&root)
             .arg(format!("/{cgroup}"))
+            .args(&programs)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -81,8 +95,18 @@ impl Engine {
         let (commands, stdout) = (holder.stdin.take().unwrap(), holder.stdout.take().unwrap());
         let (sender, said) = mpsc::channel();
         thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
-        let mut engine =
-            Self { version, arguments: arguments.into(), root, cgroup, holder, pid: 0, commands, said: Mutex::new(said), watch: None };
+        let mut engine = Self {
+            version,
+            arguments: arguments.into(),
+            root,
+            programs,
+            cgroup,
+            holder,
+            pid: 0,
+            commands,
+            said: Mutex::new(said),
+            watch: None,
+        };
         let line = engine.said.lock().unwrap().recv_timeout(PATIENCE).unwrap_or_else(|_| engine.failed("the host could not be made"));
         engine.pid = line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"));
         // Whatever a test waits for ends with the host.
@@ -180,7 +204,11 @@ impl Engine {
     /// engine runs, which for another engine is of another version.
     pub fn own(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--target={}", self.pid)).args(["--net", "--mount", "chroot"]).arg(&self.root).arg(program);
+        command.arg(format!("--target={}", self.pid)).args(["--net", "--mount", "chroot"]).arg(&self.root);
+        match self.programs.as_ref().map(|folder| folder.join(program)).filter(|path| path.exists()) {
+            Some(path) => command.arg(path),
+            None => command.arg(program),
+        };
         command
     }
 

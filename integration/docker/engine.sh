@@ -2,14 +2,16 @@
 # A Docker host and what is around it: pid 1 of its own pid namespace, with its own network and
 # mounts. Gone without a trace when stdin ends, however that comes about.
 #
-#   unshare --net --mount --pid --fork --kill-child --propagation private bash engine.sh ROOT CGROUP
+#   unshare --net --mount --pid --fork --kill-child --propagation private bash engine.sh ROOT CGROUP [PROGRAMS]
 #
-# ROOT is the folder with Docker's programs, `/` or a chroot. Says `ready PID`, then takes lines:
+# ROOT is the folder with Docker's programs, `/` or a chroot; PROGRAMS one with some that go before
+# them. Says `ready PID`, then takes lines:
 # `start ARGUMENT…`, `stop`, `kill`. Says `exited CODE` whenever dockerd ends.
 set -euo pipefail
 exec 2>&1
 root=$1
 cgroup=$2
+programs=${3:+$3:}
 read -r pid _ </proc/self/stat # still the outer /proc: our pid as the tests see it
 
 # Namespaces: this one is the host; `internet` lies before ext0, `lan` behind lan0.
@@ -65,7 +67,7 @@ if [[ $root != / ]]; then
 fi
 
 run() {
-  chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run "$@"
+  chroot "$root" env -i PATH="$programs"/usr/sbin:/usr/bin:/sbin:/bin HOME=/run "$@"
 }
 
 run containerd --root /run/ctd/root --state /run/ctd/state --address /run/ctd.sock </dev/null >/run/ctd.log 2>&1 &

@@ -165,7 +165,7 @@ fn a_router_goes_on_routing(version: Version) {
 
 fn who_may_reach_a_published_port_over_ipv6(version: Version) {
     let arguments = match version {
-        Version::Installed => "--experimental --ip6tables --ipv6 --fixed-cidr-v6 fd00:d::/64",
+        Version::Installed | Version::Iptables187 => "--experimental --ip6tables --ipv6 --fixed-cidr-v6 fd00:d::/64",
         Version::Docker28 => "--ipv6 --fixed-cidr-v6 fd00:d::/64",
     };
     let Some(mut engine) = Engine::running(version, arguments) else { return };
