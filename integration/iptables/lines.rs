@@ -21,6 +21,7 @@ const BASE: &[(&[Family], &str)] = &[
     (&Family::BOTH, "-g OTHER"),
     (&Family::BOTH, ""),
     (&Family::BOTH, "-c 7 700 -j DROP"),
+    (&Family::BOTH, "-c 7,700 -j DROP"),
     (&Family::BOTH, "-i eth0 -j DROP"),
     (&Family::BOTH, "! -i eth0 -j DROP"),
     (&Family::BOTH, "-o eth0 -j DROP"),

@@ -330,11 +330,18 @@ impl<'a> Parser<'a> {
 
     fn set_counters(&mut self, span: Range<usize>, tokens: &mut Tokens<'_, 'a>) -> Result<(), SyntaxError> {
         self.no_negation(&span, "`-c`")?;
-        let mut read = |what| {
-            let word = tokens.value(what)?;
-            parse_number(&word.text).ok_or_else(|| word.error("this must be a number"))
+        let number = |text: &str, word: &Word<'_>| parse_number(text).ok_or_else(|| word.error("this must be a number"));
+        let word = tokens.value("the number of packets")?;
+        // `2,3` as well as `2 3`.
+        let (packets, bytes) = match word.text.split_once(',') {
+            Some((packets, bytes)) => (number(packets, &word)?, number(bytes, &word)?),
+            None => {
+                let packets = number(&word.text, &word)?;
+                let bytes = tokens.value("the number of bytes")?;
+                (packets, number(&bytes.text, &bytes)?)
+            }
         };
-        self.counters = Some(Counters { packets: read("the number of packets")?, bytes: read("the number of bytes")? });
+        self.counters = Some(Counters { packets, bytes });
         Ok(())
     }
 }
