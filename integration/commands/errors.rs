@@ -29,6 +29,7 @@ const WORDS: &[(&str, &str)] = &[
     ("two-commands", "iptables -L DOCKER-USER -Z DOCKER-USER"),
     ("other-table", "iptables -t nat -A DOCKER-USER -j DROP"),
     ("policy", "iptables -P FORWARD DROP"),
+    ("counters-in-one-word", "iptables -A DOCKER-USER -c 2,x -j DROP"),
     ("flush-of-everything", "iptables -F"),
     ("zero-of-everything", "iptables -Z"),
     ("delete-of-all-chains", "iptables -X"),
