@@ -129,7 +129,8 @@ pub fn rules(family: Family) -> Vec<Rule> {
     rules
 }
 
-fn parse(line: &str, family: Family) -> Line {
+/// What we make of a line.
+pub fn parse(line: &str, family: Family) -> Line {
     let mut words = Vec::new();
     split(line, &mut words).unwrap();
     let parsed = Parser::parse(&words, family).unwrap_or_else(|error| panic!("{line}: {error}"));
