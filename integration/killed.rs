@@ -5,7 +5,7 @@ use crate::{
         engine::{printed, within},
         need::require,
     },
-    support::show,
+    support::{LIMIT, output_within, show},
 };
 use std::{
     collections::HashMap,
@@ -84,7 +84,8 @@ fn killed_at_any_system_call_of_a_restore_it_leaves_the_old_or_the_new() {
     reset();
     let (mut olds, mut news) = (0, 0);
     for (call, (name, nth)) in calls.iter().enumerate() {
-        let killed = traced(&netns, &restore, &[&format!("--inject={name}:signal=SIGKILL:when={nth}")]).status().unwrap();
+        let killed = traced(&netns, &restore, &[&format!("--inject={name}:signal=SIGKILL:when={nth}")]).spawn().unwrap();
+        let killed = output_within(killed, LIMIT, "dockgate under strace").status;
         assert_eq!(killed.signal(), Some(9), "at call {call}, {name}: {killed}");
         match ruleset(&netns) {
             found if found == old => olds += 1,

@@ -3,7 +3,7 @@
 use super::need::{docker28, require};
 use crate::{
     iptables::Iptables,
-    support::{LIMIT, Watchdog},
+    support::{LIMIT, Watchdog, output_within},
 };
 use std::{
     fs,
@@ -353,7 +353,8 @@ pub fn within(netns: &Path, program: &str) -> Command {
 
 /// What a command printed; it must work.
 pub fn printed(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = output_within(child, LIMIT, &format!("{command:?}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
     text

@@ -1,6 +1,9 @@
 //! What is read while others replace it is one state, or an error that says why not; never "No such file".
 
 use std::{
+    fs,
+    path::Path,
+    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
@@ -16,16 +19,19 @@ use dockgate::{
 };
 
 use super::folder;
-use crate::support::{Stop, in_netns, show};
+use crate::support::{Stop, finish, in_netns, show};
 
 /// A policy whose table of sets is made anew if another follows: every rule has senders of its own.
-fn compiled(name: &str, rules: u8, strategy: Strategy) -> Compiled {
+fn text(rules: u8) -> String {
     let rule = |number: u8| {
         let logged = if number.is_multiple_of(2) { "log = 'x'\n" } else { "" };
         format!("[[rule]]\nallow = '{}/tcp'\n{logged}from = ['10.{number}.0.0/16', '2001:db8:{number}::/48']\n", 1000 + u16::from(number))
     };
-    let text = format!("external = 'lo'\ndefault = 'drop'\n{}", (0..rules).map(rule).collect::<String>());
-    let read = Policy::parse(vec![File::new("churn.toml", text)]);
+    format!("external = 'lo'\ndefault = 'drop'\n{}", (0..rules).map(rule).collect::<String>())
+}
+
+fn compiled(name: &str, rules: u8, strategy: Strategy) -> Compiled {
+    let read = Policy::parse(vec![File::new("churn.toml", text(rules))]);
     assert!(read.is_sound(), "{:?}", read.problems);
     compile::docker_user(&read.policy, name, Some(strategy))
 }
@@ -146,5 +152,39 @@ fn what_is_not_there_is_no_change() {
         });
         assert!(matches!(&busy, Err(NetlinkError::Busy(what)) if what == "it"), "{busy:?}");
         assert_eq!(asked, 64);
+    });
+}
+
+#[test]
+fn programs_that_apply_and_look_at_once_all_get_an_answer() {
+    const ROUNDS: u8 = 8;
+    in_netns("reconcile::churn::programs_that_apply_and_look_at_once_all_get_an_answer", || {
+        let folder = folder("churn-programs");
+        let state = folder.join("state");
+        let files: Vec<_> = (0..4).map(|number| folder.join(format!("policy-{number}.toml"))).collect();
+        for (file, rules) in files.iter().zip([6, 9, 12, 15]) {
+            fs::write(file, text(rules)).unwrap();
+        }
+        let run = &|words: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dockgate"));
+            command.args(words).env("DOCKGATE_STATE", &state);
+            finish(command, "")
+        };
+        let applied = &|file: &Path| run(&["apply", file.to_str().unwrap(), "--strategy", "set"]);
+        assert_eq!(applied(&files[0]).code, 0);
+        for _ in 0..ROUNDS {
+            thread::scope(|scope| {
+                for file in &files {
+                    scope.spawn(move || {
+                        let done = applied(file);
+                        assert_eq!(done.code, 0, "{done:?}");
+                    });
+                    scope.spawn(move || {
+                        let status = run(&["status"]);
+                        assert!(status.code == 0 && status.out.matches("sound").count() == 2, "{status:?}");
+                    });
+                }
+            });
+        }
     });
 }

@@ -9,7 +9,7 @@ use crate::{
         need::require,
     },
     killed::{Netns, calls, dockgate, ruleset, traced},
-    support::show,
+    support::{LIMIT, output_within, show},
 };
 
 #[test]
@@ -58,7 +58,8 @@ fn killed_at_any_system_call_of_an_apply_it_leaves_the_old_policy_or_the_new() {
     let (mut olds, mut news) = (0, 0);
     reset();
     for (call, (name, nth)) in calls.iter().enumerate() {
-        let killed = trace(&[&format!("--inject={name}:signal=SIGKILL:when={nth}")]).status().unwrap();
+        let killed = trace(&[&format!("--inject={name}:signal=SIGKILL:when={nth}")]).spawn().unwrap();
+        let killed = output_within(killed, LIMIT, "dockgate under strace").status;
         assert_eq!(killed.signal(), Some(9), "at call {call}, {name}: {killed}");
         match found() {
             now if now == old => olds += 1,

@@ -8,7 +8,9 @@ use std::{
 };
 
 use rustix::{
-    fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, accessat, fstat, mkdirat, openat, renameat, statat, unlinkat},
+    fs::{
+        Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, accessat, fstat, major, minor, mkdirat, openat, renameat, statat, unlinkat,
+    },
     io::Errno,
     process::geteuid,
 };
@@ -123,11 +125,11 @@ impl Folder {
     /// Source: `lock_get_status` (`fs/locks.c`): `1: FLOCK  ADVISORY  WRITE 1234 08:01:131 0 EOF`
     fn holder(&self) -> Option<String> {
         let found = fstat(&self.dir).ok()?;
-        let inode = format!(":{}", found.st_ino);
+        let place = format!("{:02x}:{:02x}:{}", major(found.st_dev), minor(found.st_dev), found.st_ino);
         let locks = std::fs::read_to_string("/proc/locks").ok()?;
         let number = locks.lines().find_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let held = words.get(1) == Some(&"FLOCK") && words.get(5).is_some_and(|place| place.ends_with(&inode));
+            let held = words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&place.as_str());
             held.then(|| words.get(4)?.parse::<u32>().ok().filter(|&number| number > 0)).flatten()
         })?;
         let name = std::fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();

@@ -79,6 +79,8 @@ impl Sequence {
                 NFTA_RULE_CHAIN => chain = payload,
                 NFTA_RULE_HANDLE => handle = be64(payload),
                 NFTA_RULE_POSITION => position = be64(payload),
+                // It comes behind all these.
+                NFTA_RULE_EXPRESSIONS => break,
                 _ => {}
             }
         }
