@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,13 +10,18 @@ use std::{
 };
 
 use dockgate::{
+    apply::{Options, transact},
     audit,
     compile::{self, Compiled},
     live::{Fault, History, Host, Status},
     message::Request,
-    model::Family,
+    model::{ChainName, Counters, Family},
     netlink::{Netlink, NetlinkError},
+    plan,
     policy::{File, Policy, Strategy},
+    rule::{Parser, Rule},
+    ruleset::{Ruleset, Which},
+    syntax::split,
 };
 
 use super::folder;
@@ -186,5 +192,102 @@ fn programs_that_apply_and_look_at_once_all_get_an_answer() {
                 }
             });
         }
+    });
+}
+
+#[test]
+fn rules_are_all_read_once_beside_transactions_that_are_given_up() {
+    const LOOKS: usize = 400;
+    in_netns("reconcile::churn::rules_are_all_read_once_beside_transactions_that_are_given_up", || {
+        let chain = ChainName::docker_user();
+        let rules = |net: u8, count: u8| -> Vec<Rule> {
+            let line =
+                |number| format!("-s 10.{net}.{number}.0/24 -p tcp -m tcp --dport 80 -m comment --comment \"rule {number}\" -j DROP");
+            let parse = |line: String| {
+                let mut words = Vec::new();
+                split(&line, &mut words).unwrap();
+                Parser::parse(&words, Family::Ip).unwrap().rules.remove(0)
+            };
+            (0..count).map(|number| parse(line(number))).collect()
+        };
+        // More than one datagram holds.
+        let (standing, tried) = (rules(1, 250), rules(2, 40));
+        let mut netlink = Netlink::open().unwrap();
+        transact(&mut netlink, Options::default(), |netlink| {
+            let ruleset = Ruleset::read(netlink, Family::Ip, Which::None)?;
+            Ok(plan::append(&ruleset, &chain, standing.clone(), Counters::default())?)
+        })
+        .unwrap();
+        let stop = AtomicBool::new(false);
+        let (tries, busy) = thread::scope(|scope| {
+            let stopped = Stop(&stop);
+            let writer = scope.spawn(|| {
+                let (mut netlink, mut tries) = (Netlink::open().unwrap(), 0);
+                let dry = Options { dry_run: true, ..Options::default() };
+                while !stop.load(Ordering::Relaxed) {
+                    transact(&mut netlink, dry, |netlink| {
+                        let ruleset = Ruleset::read(netlink, Family::Ip, Which::None)?;
+                        Ok(plan::insert(&ruleset, &chain, 1, tried.clone(), Counters::default())?)
+                    })
+                    .unwrap();
+                    tries += 1;
+                }
+                tries
+            });
+            let mut busy = 0;
+            for look in 0..LOOKS {
+                let ruleset = match Ruleset::read(&mut netlink, Family::Ip, Which::Of(&chain)) {
+                    Err(NetlinkError::Busy(_)) => {
+                        busy += 1;
+                        continue;
+                    }
+                    read => read.unwrap(),
+                };
+                let read: Vec<_> = ruleset.chain(chain.as_str()).unwrap().rules().iter().map(|entry| entry.rule().unwrap()).collect();
+                assert!(read.iter().copied().eq(&standing), "look {look}: {} rules", read.len());
+            }
+            drop(stopped);
+            (writer.join().unwrap(), busy)
+        });
+        show(&format!("{LOOKS} looks at a chain beside {tries} transactions that were given up; too busy {busy} times"));
+    });
+}
+
+#[test]
+fn senders_are_all_read_once_beside_transactions_that_are_given_up() {
+    const LOOKS: usize = 100;
+    in_netns("reconcile::churn::senders_are_all_read_once_beside_transactions_that_are_given_up", || {
+        let policy = |first: u32| {
+            let from: Vec<String> = (0..4000_u32).map(|number| format!("'{}'", Ipv4Addr::from(0x0a00_0000 + first + 2 * number))).collect();
+            let text = format!("external = 'lo'\ndefault = 'drop'\n[[rule]]\nallow = '80/tcp'\nfrom = [{}]\n", from.join(", "));
+            let read = Policy::parse(vec![File::new("churn.toml", text)]);
+            assert!(read.is_sound(), "{:?}", read.problems);
+            compile::docker_user(&read.policy, "senders", Some(Strategy::Set))
+        };
+        let (standing, tried) = (policy(0), policy(1));
+        let mut host = host("churn-senders");
+        host.apply(&standing).unwrap();
+        let stop = AtomicBool::new(false);
+        let tries = thread::scope(|scope| {
+            let stopped = Stop(&stop);
+            let writer = scope.spawn(|| {
+                let (mut host, mut tries) = (self::host("churn-senders-dry"), 0);
+                host.set_options(Options { dry_run: true, ..Options::default() });
+                while !stop.load(Ordering::Relaxed) {
+                    assert!(!host.apply(&tried).unwrap().plan.is_empty());
+                    tries += 1;
+                }
+                tries
+            });
+            let mut looker = self::host("churn-senders-look");
+            for look in 0..LOOKS {
+                let status = &looker.status().unwrap()[0];
+                let wrong = status.faults.iter().find(|fault| **fault != Fault::Unreached);
+                assert_eq!((wrong, status.senders), (None, Some(4000)), "look {look}: {status:?}");
+            }
+            drop(stopped);
+            writer.join().unwrap()
+        });
+        show(&format!("{LOOKS} looks at 4,000 senders beside {tries} transactions that were given up"));
     });
 }

@@ -44,6 +44,22 @@ impl OwnTable {
     /// # Errors
     /// [`NetlinkError`]; `ENOENT` if a set is gone when its elements are asked for; [`NetlinkError::Torn`].
     pub fn read(netlink: &mut Netlink, family: Family) -> Result<Self, NetlinkError> {
+        let read = Self::read_once(netlink, family)?;
+        // Somebody has changed the senders; or a transaction that was given up meanwhile made the kernel leave
+        // some out, and then they are others the next time.
+        let unsound = read.tables().any(|table| !table.is_sound());
+        if unsound && !Self::read_once(netlink, family)?.tables().eq(read.tables()) {
+            return Err(NetlinkError::Torn(format!("the table `{family} {TABLE}`")));
+        }
+        Ok(read)
+    }
+
+    /// What the deployed policy and that on trial look up.
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.deployed.iter().chain(self.trial.iter().filter_map(|trial| trial.table.as_ref()))
+    }
+
+    fn read_once(netlink: &mut Netlink, family: Family) -> Result<Self, NetlinkError> {
         let Some(flags) = netlink.table_flags(family, TABLE)? else { return Ok(Self::default()) };
         let mut parts = Parts::default();
         parts.deployed.strange = flags != 0;
