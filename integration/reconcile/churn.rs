@@ -21,6 +21,7 @@ use dockgate::{
     policy::{File, Policy, Strategy},
     rule::{Parser, Rule},
     ruleset::{Ruleset, Which},
+    save,
     syntax::split,
 };
 
@@ -289,5 +290,50 @@ fn senders_are_all_read_once_beside_transactions_that_are_given_up() {
             writer.join().unwrap()
         });
         show(&format!("{LOOKS} looks at 4,000 senders beside {tries} transactions that were given up"));
+    });
+}
+
+#[test]
+fn chains_are_all_read_once_beside_transactions_that_are_given_up() {
+    const LOOKS: usize = 300;
+    in_netns("reconcile::churn::chains_are_all_read_once_beside_transactions_that_are_given_up", || {
+        let text = |name: &str, count: u32| {
+            let chains: String = (0..count).map(|number| format!(":{name}-{number:04} - [0:0]\n")).collect();
+            format!("*filter\n{chains}COMMIT\n")
+        };
+        let restore = |netlink: &mut Netlink, text: &str, options| {
+            transact(netlink, options, |netlink| {
+                let mut plan = plan::Plan::default();
+                for saved in save::read(text, Some(Family::Ip), false).unwrap() {
+                    let ruleset = Ruleset::read(netlink, Family::Ip, Which::None)?;
+                    plan::restore(&ruleset, saved.chains, true, &mut plan)?;
+                }
+                Ok(plan)
+            })
+            .unwrap()
+        };
+        let mut netlink = Netlink::open().unwrap();
+        restore(&mut netlink, &text("standing", 1500), Options::default());
+        let tried = text("tried", 400);
+        let stop = AtomicBool::new(false);
+        let tries = thread::scope(|scope| {
+            let stopped = Stop(&stop);
+            let writer = scope.spawn(|| {
+                let (mut netlink, mut tries) = (Netlink::open().unwrap(), 0);
+                while !stop.load(Ordering::Relaxed) {
+                    restore(&mut netlink, &tried, Options { dry_run: true, ..Options::default() });
+                    tries += 1;
+                }
+                tries
+            });
+            for look in 0..LOOKS {
+                let ruleset = Ruleset::read(&mut netlink, Family::Ip, Which::None).unwrap();
+                let standing = ruleset.chains.iter().filter(|chain| chain.name.as_str().starts_with("standing-")).count();
+                assert_eq!(standing, 1500, "look {look}");
+            }
+            drop(stopped);
+            writer.join().unwrap()
+        });
+        show(&format!("{LOOKS} looks at 1,500 chains beside {tries} transactions that were given up"));
     });
 }

@@ -135,6 +135,10 @@ fn read_chains(netlink: &mut Netlink, family: Family, parts: &mut Parts) -> Resu
             parts.remains.chains.push(name);
         }
     }
+    // There are rules of a chain that was left out.
+    if !rules.is_empty() && !parts.deployed.strange && !parts.on_trial.strange {
+        return Err(NetlinkError::Torn(format!("the table `{family} {TABLE}`")));
+    }
     // A chain goes before those that it leads to.
     let order = |name: &ChainName| {
         let own = named(Slot::of_chain(name.as_str()).1);
