@@ -235,7 +235,8 @@ pub fn netlink(error: &NetlinkError) -> Failure {
         NetlinkError::Denied => Failure::new(
             ExitCode::Resource,
             "no permission: netfilter answers only a process with CAP_NET_ADMIN; run it with sudo, \
-             or give the program the capability: `setcap cap_net_admin+ep dockgate`",
+             or give the program the capability: `setcap cap_net_admin+ep dockgate` (with it alone, policies can be \
+             looked at, not changed)",
         ),
         other => Failure::new(ExitCode::Resource, other.to_string()),
     }

@@ -199,7 +199,7 @@ impl Host {
             return self.end_trial();
         }
         let history = self.history.clone();
-        let locked = history.lock_if_there()?.filter(|_| !self.options.dry_run);
+        let locked = if self.options.dry_run { None } else { history.lock_if_there()? };
         let record = history.back(steps)?;
         let desired = record.before()?;
         let can_forget = |_: &[Standing; 2]| locked.as_ref().map_or(Ok(()), |locked| Ok(locked.check_removable()?));
