@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsStr,
     fs::{File, TryLockError},
     io::{self, Read as _, Write as _},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -50,40 +51,19 @@ impl Folder {
     }
 
     fn walk(path: &Path, make: bool) -> Result<Option<Self>, HistoryError> {
-        let opened = |what, at: &Path, error: Errno| HistoryError::io(what, at, error.into());
         let path = std::path::absolute(path).map_err(|error| HistoryError::io("find", path, error))?;
-        let (mut at, mut dir) =
-            (PathBuf::from("/"), openat(CWD, "/", OFlags::PATH | DIRECTORY, Mode::empty()).map_err(|error| opened("open", &path, error))?);
-        let mut names = path
-            .components()
-            .filter_map(|part| match part {
-                Component::Normal(name) => Some(name),
-                Component::ParentDir => Some("..".as_ref()),
-                _ => None,
-            })
-            .peekable();
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            Component::ParentDir => Some("..".as_ref()),
+            _ => None,
+        });
+        let root = openat(CWD, "/", OFlags::PATH | DIRECTORY, Mode::empty());
+        let mut dir = root.map_err(|error| HistoryError::io("read", Path::new("/"), error.into()))?;
+        let (mut at, mut names) = (PathBuf::from("/"), names.peekable());
         while let Some(name) = names.next() {
             at.push(name);
-            let found = match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) if !make => return Ok(None),
-                Err(Errno::NOENT) => {
-                    match mkdirat(&dir, name, Mode::RWXU) {
-                        // Somebody was faster.
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(error) => return Err(opened("make the folder", &path, error)),
-                    }
-                    statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
-                }
-                found => found,
-            };
-            let found = found.map_err(|error| opened("read", &at, error))?;
-            if FileType::from_raw_mode(found.st_mode) == FileType::Symlink && !is_trusted(&found) {
-                return Err(HistoryError::NotOurs(at));
-            }
-            let last = names.peek().is_none();
-            let flags = if last { OFlags::RDONLY } else { OFlags::PATH };
-            dir = openat(&dir, name, flags | DIRECTORY, Mode::empty()).map_err(|error| opened("read", &at, error))?;
-            check(&dir, &at, last)?;
+            let Some(next) = enter(&dir, name, &at, make, names.peek().is_none())? else { return Ok(None) };
+            dir = next;
         }
         Ok(Some(Self { dir, path }))
     }
@@ -230,6 +210,31 @@ impl Folder {
     pub(super) fn remove(&self, name: &str) -> Result<(), HistoryError> {
         unlinkat(&self.dir, name, AtFlags::empty()).map_err(|error| self.failed("remove", name, error))
     }
+}
+
+/// Opens the next folder of a path, the `last` one to be read; `None` if it is not there, and not to be made.
+fn enter(dir: &OwnedFd, name: &OsStr, at: &Path, make: bool, last: bool) -> Result<Option<OwnedFd>, HistoryError> {
+    let look = || statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    let found = match look() {
+        Err(Errno::NOENT) if !make => return Ok(None),
+        Err(Errno::NOENT) => match mkdirat(dir, name, Mode::RWXU) {
+            // Somebody was faster.
+            Ok(()) | Err(Errno::EXIST) => look(),
+            Err(error) => return Err(HistoryError::io("make the folder", at, error.into())),
+        },
+        found => found,
+    };
+    let found = found.map_err(|error| HistoryError::io("read", at, error.into()))?;
+    let link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
+    if link && !is_trusted(&found) {
+        return Err(HistoryError::NotOurs(at.to_owned()));
+    }
+    // What was no link does not become one meanwhile.
+    let follow = if link { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let access = if last { OFlags::RDONLY } else { OFlags::PATH };
+    let next = openat(dir, name, access | follow | DIRECTORY, Mode::empty()).map_err(|error| HistoryError::io("read", at, error.into()))?;
+    check(&next, at, last)?;
+    Ok(Some(next))
 }
 
 /// Is the folder such that nobody else can put files into it, or another folder in its place?
