@@ -22,6 +22,7 @@
 mod chains;
 mod cure;
 mod finding;
+mod jump;
 mod owner;
 mod reading;
 mod rewrite;
@@ -77,6 +78,7 @@ pub fn audit(table: &Table) -> Vec<Finding> {
     let Table { ruleset, contents, version } = table;
     let look = Look { family: ruleset.family, ipsets: &ruleset.sets, sets: &contents.sets, version: *version };
     let mut findings = chains::of_table(ruleset.family, contents);
+    findings.extend(jump::of_jump(ruleset));
     look.at_chains(&ruleset.chains, &mut findings);
     findings
 }

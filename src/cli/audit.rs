@@ -51,7 +51,13 @@ fn write(out: &mut String, findings: &[Finding], table: &Table, colour: bool) ->
         return writeln!(out, "{family} filter: nothing that iptables does not understand (chains: {}, rules: {rules})", chains.len());
     }
     let (red, bold, plain) = if colour { ("\x1b[31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-    writeln!(out, "{family} filter: {} of others that iptables does not understand", things(findings.len()))?;
+    let past = |harm: &Harm| matches!(harm, Harm::NotReached | Harm::AcceptsBefore { .. });
+    let kind = match findings.iter().filter(|finding| finding.harms.iter().any(past)).count() {
+        0 => "of others that iptables does not understand",
+        all if all == findings.len() => "that lets packets past DOCKER-USER",
+        _ => "of others that iptables does not understand, or that lets packets past DOCKER-USER",
+    };
+    writeln!(out, "{family} filter: {} {kind}", things(findings.len()))?;
     for finding in findings {
         writeln!(out, "\n  {}\n    {bold}{}{plain}", place(finding), finding.what)?;
         finding.harms.iter().try_for_each(|harm| writeln!(out, "    {red}wrong:{plain} {harm}"))?;

@@ -16,4 +16,6 @@ pub enum ExitCode {
     Pending = 5,
     /// A policy on trial was not confirmed: what stood before holds.
     TakenBack = 6,
+    /// The policy is written, but something of the host keeps it from being in force.
+    NotInForce = 7,
 }

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod difference;
 mod exit;
+mod faults;
 mod help;
 mod host;
 mod iptables;
@@ -57,7 +58,8 @@ const EXIT_CODES: &str = "Exit codes, as those of iptables:
   4  the kernel refused, there is no permission, or netfilter can't be reached
   5  plan: there is something to do; status: something is not as the policy says
   6  a policy on trial was not confirmed in time, and what stood before holds
-With each but 0 nothing was changed.";
+  7  the policy is written, but something of this host keeps it from being in force
+With each but 0 and 7 nothing was changed.";
 
 /// Options of all commands.
 #[derive(Debug, Default, clap::Args)]

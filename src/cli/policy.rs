@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::{
     ExitCode, Global, How,
     difference::{self, Mood},
-    host,
+    faults, host,
     look::Look,
     report::{self, Failure},
 };
 use crate::{
     compile::{self, Compiled},
     lab::Links,
-    live::{HistoryError, Host, LiveError, Outcome},
+    live::{Fault, HistoryError, Host, LiveError, Outcome},
     model::{Family, Interface},
     plan::{Step, ours::ChangeKind},
     policy::{Policy, Read, Strategy},
@@ -67,12 +67,14 @@ pub(super) fn open(global: &Global) -> Result<Host, Failure> {
         return Err(Failure::new(ExitCode::Usage, format!("a policy is for both families: `{only}` does not go with it"))
             .hint("a rule with addresses of one family is for that family alone"));
     }
-    for family in Family::BOTH {
-        host::refuse_legacy(family)?;
-    }
+    refuse_legacy()?;
     let mut host = look()?;
     host.set_options(global.options());
     Ok(host)
+}
+
+fn refuse_legacy() -> Result<(), Failure> {
+    Family::BOTH.into_iter().try_for_each(host::refuse_legacy)
 }
 
 pub(super) fn look() -> Result<Host, Failure> {
@@ -104,18 +106,31 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
 /// `dockgate plan`
 pub fn plan(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure> {
     let loaded = load(paths, how)?;
+    refuse_legacy()?;
     let mut host = look()?;
     let outcome = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, Mood::Planned)?;
-    if outcome.plan.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::Pending)) }
+    let found = faults::hindrances(&mut host, Some(&loaded.compiled))?;
+    show(global, &loaded, &outcome, Mood::Planned, &found)?;
+    faults::say(&found, true);
+    match (outcome.plan.is_empty(), found.is_empty()) {
+        (false, _) => Err(Failure::silent(ExitCode::Pending)),
+        (true, false) => Err(Failure::silent(ExitCode::NotInForce)),
+        (true, true) => Ok(()),
+    }
 }
 
 /// Said of every dry run that has something to do.
 pub(super) const DRY: &str = "dry run: the kernel would take all of it; nothing was changed";
 
-pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mood) -> Result<(), Failure> {
+pub(super) fn show(
+    global: &Global,
+    loaded: &Loaded,
+    outcome: &Outcome,
+    mood: Mood,
+    faults: &[(Family, Fault)],
+) -> Result<(), Failure> {
     let text = match global.json {
-        true => format!("{}\n", difference::json(loaded, outcome)),
+        true => format!("{}\n", difference::json(loaded, outcome, faults)),
         false => difference::text(loaded, outcome, mood, global.verbose > 0, Look::of_stdout()),
     };
     report::print(&text)
@@ -133,16 +148,26 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     let loaded = load(paths, how)?;
     let mut host = open(global)?;
     let outcome = host.apply(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done })?;
+    let found = faults::hindrances(&mut host, global.dry_run.then_some(&loaded.compiled))?;
+    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done }, &found)?;
     if global.dry_run && !outcome.plan.is_empty() {
         report::note(DRY);
     }
-    notes(&mut host)
+    glance(&mut host)?;
+    faults::say(&found, global.dry_run);
+    if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
 
 /// What keeps the policy from working here, where something does.
 pub(super) fn notes(host: &mut Host) -> Result<(), Failure> {
-    Family::BOTH.into_iter().try_for_each(|family| host::notes(host.netlink(), family, Vec::new())).map_err(|error| report::netlink(&error))
+    glance(host)?;
+    faults::say(&faults::hindrances(host, None)?, false);
+    Ok(())
+}
+
+/// What stands in FORWARD that iptables does not understand, and which backend Docker uses.
+fn glance(host: &mut Host) -> Result<(), Failure> {
+    Family::BOTH.into_iter().try_for_each(|family| host::glance(host.netlink(), family)).map_err(|error| report::netlink(&error))
 }
 
 /// `dockgate remove`

@@ -334,3 +334,8 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn note(text: &str) {
     let _ = io::stderr().write_all(format!("note: {text}\n").as_bytes());
 }
+
+/// Says on stderr that something is wrong though it was done; in one write.
+pub fn warning(text: &str) {
+    let _ = io::stderr().write_all(format!("warning: {text}\n").as_bytes());
+}

@@ -46,7 +46,8 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
     let mut host = open(global)?;
     let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     if pending.plan.is_empty() {
-        return show(global, &loaded, &pending, Mood::Done);
+        show(global, &loaded, &pending, Mood::Done, &[])?;
+        return notes(&mut host);
     }
     if Family::BOTH.into_iter().any(|family| loaded.compiled.table(family).is_some()) {
         // There is one table for sets, and it is that of what stands.
@@ -54,7 +55,7 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
         report::note("on trial its senders stand in chains of rules; once it is confirmed, `dockgate apply` looks them up in sets again");
     }
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial })?;
+    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial }, &[])?;
     notes(&mut host)?;
     if global.dry_run {
         report::note(DRY);
@@ -98,7 +99,7 @@ fn wait(host: &mut Host, name: &Identity) -> Result<(), Failure> {
 }
 
 fn current(host: &mut Host) -> Result<Option<Trial>, NetlinkError> {
-    Ok(host.status()?.into_iter().find_map(|status| status.trial))
+    host.trial()
 }
 
 /// The trial is gone: is what was on trial there?

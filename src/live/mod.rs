@@ -31,11 +31,17 @@
 //! }
 //! ```
 
+mod faults;
+mod heal;
 mod history;
 mod status;
 
+pub use faults::Fault;
 pub use history::{History, HistoryError, Record};
-pub use status::{Fault, Status, Trial};
+pub use status::{Status, Trial};
+
+use faults::Site;
+use heal::heal;
 
 use std::{
     borrow::Cow,
@@ -45,6 +51,7 @@ use std::{
 use crate::{
     apply::{ApplyError, Options, transact},
     compile::{self, Compiled, is_ours},
+    docker::{self, Jump},
     marks::Table,
     matches::{Match, Time},
     model::{ChainName, DOCKER_USER, Family, Generation},
@@ -264,7 +271,37 @@ impl Host {
     /// [`NetlinkError`]
     pub fn status(&mut self) -> Result<[Status; 2], NetlinkError> {
         let standing = self.survey()?;
-        Ok(status::read(&standing, now()))
+        let site = Site::read(&mut self.netlink)?;
+        let mut both = status::read(&standing, now());
+        // What stands is known from the kernel, also where the history can't be read.
+        let last = self.history.back(1).ok().filter(|record| matches!(record.what.as_str(), "apply" | "confirm"));
+        faults::complete(&mut both, &standing, &site, last.map(|record| record.when));
+        Ok(both)
+    }
+
+    /// What is on trial; that of the first family where both have something.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn trial(&mut self) -> Result<Option<Trial>, NetlinkError> {
+        let standing = self.survey()?;
+        Ok(status::read(&standing, now()).into_iter().find_map(|status| status.trial))
+    }
+
+    /// What of the host keeps what stands from being in force, or with `desired` that policy once it is
+    /// applied; IPv4 first. It reads only as much as it needs, which [`Host::status`] does not.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn hindrances(&mut self, desired: Option<&Compiled>) -> Result<Vec<(Family, Fault)>, NetlinkError> {
+        let site = Site::read(&mut self.netlink)?;
+        let mut found = Vec::new();
+        for family in Family::BOTH {
+            let ruleset = read(&mut self.netlink, family, Which::These(&[ChainName::forward(), ChainName::docker_user(), compile::root()]))?;
+            let faults = faults::hindrances(&ruleset, &site, desired);
+            found.extend(faults.into_iter().map(|fault| (family, fault)));
+        }
+        Ok(found)
     }
 
     /// One change, written to the history first.
@@ -368,7 +405,7 @@ impl Standing {
 fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2], NetlinkError> {
     let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
     let mut read = |family| {
-        let ruleset = Ruleset::read(netlink, family, Which::Named(is_read))?;
+        let ruleset = read(netlink, family, Which::Named(is_read))?;
         let known = known.filter(|known| known.generation == ruleset.generation);
         let marks = match known {
             Some(known) => known.marks[family as usize].clone(),
@@ -379,12 +416,23 @@ fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2],
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
 }
 
+/// Reads these chains' rules; those of all chains where something stands in front of the jump to
+/// `DOCKER-USER`, which may lead to any.
+fn read(netlink: &mut Netlink, family: Family, which: Which<'_>) -> Result<Ruleset, NetlinkError> {
+    let ruleset = Ruleset::read(netlink, family, which)?;
+    match docker::jump(&ruleset) {
+        Jump::At(_) => Ruleset::read(netlink, family, Which::All),
+        _ => Ok(ruleset),
+    }
+}
+
 fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
     let mut outcome = Outcome::default();
     for (standing, desired) in standing.iter().zip(desired) {
         let Standing { ruleset, marks } = standing;
         reconcile_marks(ruleset.family, marks.as_ref(), desired.marks.as_ref(), &mut outcome.plan);
         reconcile(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
+        heal(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
     }
     Ok(outcome)
 }

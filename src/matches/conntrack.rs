@@ -163,6 +163,13 @@ fn parse_seconds(given: &Given<'_>) -> Result<(u32, u32), SyntaxError> {
     ordered(&given.values[0], low, high, ':')
 }
 
+impl Conntrack {
+    /// Does it match packets of known connections alone: RELATED, ESTABLISHED?
+    pub fn is_known_alone(&self) -> bool {
+        self.tracking.is_known_alone()
+    }
+}
+
 impl fmt::Display for Conntrack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tracking.print(f, "--", "ctstate")

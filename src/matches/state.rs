@@ -60,6 +60,11 @@ impl State {
     fn tracking(&self) -> Tracking {
         Tracking { states: Some(self.states), ..Tracking::default() }
     }
+
+    /// Does it match packets of known connections alone: RELATED, ESTABLISHED?
+    pub fn is_known_alone(&self) -> bool {
+        self.tracking().is_known_alone()
+    }
 }
 
 impl fmt::Display for State {

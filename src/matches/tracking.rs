@@ -66,7 +66,15 @@ pub struct Tracking {
     pub reply: Option<bool>,
 }
 
+/// RELATED and ESTABLISHED.
+const KNOWN: u16 = 4 | 2;
+
 impl Tracking {
+    /// Does it match packets of known connections alone: RELATED, ESTABLISHED?
+    pub fn is_known_alone(&self) -> bool {
+        self.states.is_some_and(|states| !states.negated && states.value & !KNOWN == 0)
+    }
+
     /// The struct; `alias` is 0 or [`ALIAS`].
     pub fn to_xt(&self, alias: u16) -> [u8; LEN] {
         let mut info = [0; LEN];
