@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     compile::Compiled,
-    docker::Culprit,
+    docker::{Culprit, Served},
     live::{Fault, Host},
     marks::TABLE,
     model::Family,
@@ -92,7 +92,36 @@ pub fn words(fault: &Fault, family: Family, hash: &str) -> String {
             };
             format!("{what}: what comes in by other interfaces is not checked; {cure}")
         }
+        Fault::Proxied { ports, docker } => proxied(ports, *docker, family),
     }
+}
+
+fn proxied(ports: &[Served], docker: bool, family: Family) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<String> = ports.iter().map(|served| format!("{}/{}", served.port, served.protocol)).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (names, command) = (names.join(", "), family.command());
+    let port = ports.first().map_or(0, |served| served.port);
+    let what = format!("docker-proxy serves {names}{more} to everybody through INPUT, where DOCKER-USER is not asked");
+    let input = format!("a rule in INPUT closes a port for now: `{command} -I INPUT -i INTERFACE -p PROTOCOL --dport {port} -j DROP`");
+    if ports.iter().all(|served| served.container.is_ipv4() != served.host.is_ipv4()) {
+        return format!(
+            "{what}: the container has no {} address; publish the port on an address of the other family (`-p 0.0.0.0:{port}:…`), give the \
+             container's network IPv6, or set `\"userland-proxy\": false` in daemon.json and restart Docker; {input}",
+            family_name(family)
+        );
+    }
+    let why = match docker {
+        true => "Docker's rules for them in `nat` are gone",
+        false => "Docker has no chains in `nat`: something flushed the ruleset, or daemon.json says `\"iptables\": false`",
+    };
+    format!(
+        "{what}: {why}; take `\"iptables\": false` (for IPv6 also `\"ip6tables\": false`) out of daemon.json if it is there, and restart Docker: \
+         `systemctl restart docker`; {input}"
+    )
 }
 
 /// ``rule 2 of FORWARD (`-i eth0 -j ACCEPT`) can accept packets``
@@ -110,9 +139,13 @@ pub fn as_json(fault: &Fault, family: Family, hash: &str) -> Value {
         Fault::Late(culprit) => json!({ "number": culprit.number, "handle": culprit.handle.0, "rule": culprit.rule, "behind": culprit.behind }),
         _ => Value::Null,
     };
+    let ports: Vec<Value> = match fault {
+        Fault::Proxied { ports, .. } => ports.iter().map(|one| json!({ "host": one.host, "port": one.port, "protocol": one.protocol })).collect(),
+        _ => Vec::new(),
+    };
     json!({
         "fault": fault.name(), "family": family.to_string(), "text": words(fault, family, hash), "mended_by_apply": fault.is_mended(),
-        "rule": culprit,
+        "rule": culprit, "ports": ports,
     })
 }
 

@@ -4,9 +4,11 @@
 mod act;
 mod front;
 mod interfaces;
+mod proxy;
 
 pub use front::{Culprit, Guarded, in_front, known_pass, known_pass_first};
 pub use interfaces::{Interfaces, external};
+pub use proxy::{Nat, Served, served};
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@
 use super::{Standing, Status};
 use crate::{
     compile::{Compiled, ROOT, is_ours, is_trial},
-    docker::{self, Culprit, Guarded, Interfaces, Jump},
+    docker::{self, Culprit, Guarded, Interfaces, Jump, Nat, Served},
     matches::Match,
     model::{Family, Interface, TABLE},
     netlink::{Netlink, NetlinkError},
@@ -56,6 +56,13 @@ pub enum Fault {
         /// Those that seem to lead outside instead.
         instead: Vec<String>,
     },
+    /// docker-proxy serves published ports to the outside through INPUT, where `DOCKER-USER` is not asked.
+    Proxied {
+        /// The ports, at least one.
+        ports: Vec<Served>,
+        /// Has Docker chains in `nat`? Else its rules were flushed, or it writes none.
+        docker: bool,
+    },
 }
 
 impl Fault {
@@ -76,6 +83,7 @@ impl Fault {
             Self::Legacy => "legacy",
             Self::Asleep => "asleep",
             Self::NoInterface { .. } => "no-interface",
+            Self::Proxied { .. } => "proxied",
         }
     }
 
@@ -84,7 +92,8 @@ impl Fault {
         match self {
             Self::NoJump | Self::NotFirst(_) | Self::MoreJumps(_) | Self::Changed | Self::NoTable => true,
             Self::Senders | Self::Foreign(_) | Self::OtherFamily | Self::Gone { .. } => true,
-            Self::Unreached | Self::Late(_) | Self::Legacy | Self::Asleep | Self::NoInterface { .. } => false,
+            Self::Unreached | Self::Late(_) | Self::Legacy | Self::Asleep => false,
+            Self::NoInterface { .. } | Self::Proxied { .. } => false,
         }
     }
 
@@ -100,6 +109,8 @@ pub(super) struct Site {
     legacy: [bool; 2],
     asleep: [bool; 2],
     interfaces: Interfaces,
+    nat: [Nat; 2],
+    served: Vec<Served>,
 }
 
 impl Site {
@@ -109,7 +120,28 @@ impl Site {
             site.legacy[family as usize] = docker::legacy(family);
             site.asleep[family as usize] = netlink.table_flags(family, TABLE)?.unwrap_or_default() & NFT_TABLE_F_DORMANT != 0;
         }
+        // Where there is no way out of the host, nobody comes in either, and there is no need to look further.
+        if site.interfaces.names.iter().any(|name| name != "lo") {
+            site.served = docker::served();
+        }
+        for family in Family::BOTH {
+            if site.served.iter().any(|served| served.family() == family) {
+                site.nat[family as usize] = Nat::read(netlink, family)?;
+            }
+        }
         Ok(site)
+    }
+}
+
+impl Site {
+    /// The ports that are served to others than the host itself without being forwarded.
+    fn proxied(&self, family: Family) -> Vec<Served> {
+        let open = |served: &&Served| {
+            served.family() == family && !served.host.is_loopback() && !self.nat[family as usize].translates(served)
+        };
+        let mut ports: Vec<Served> = self.served.iter().filter(open).cloned().collect();
+        ports.sort_by(|a, b| (a.port, &a.protocol, a.host).cmp(&(b.port, &b.protocol, b.host)));
+        ports
     }
 }
 
@@ -148,6 +180,13 @@ pub(super) fn hindrances(ruleset: &Ruleset, site: &Site, desired: Option<&Compil
     };
     let names = site.interfaces.missing(&external);
     faults.extend((!names.is_empty()).then(|| Fault::NoInterface { names, instead: site.interfaces.outward() }));
+    let ports = site.proxied(ruleset.family);
+    if !ports.is_empty() {
+        let (guarded, _) = expected(ruleset, desired.map(|compiled| compiled.chains(ruleset.family)));
+        let from: &[Interface] = if let Guarded::From(names) = &guarded { names } else { &[] };
+        let comes = ruleset.family == Family::Ip || site.interfaces.have_ipv6(from);
+        faults.extend((guarded != Guarded::Nothing && comes).then_some(Fault::Proxied { ports, docker: site.nat[index].docker }));
+    }
     faults
 }
 
