@@ -4,6 +4,7 @@ mod audit;
 pub mod engine;
 mod life;
 pub mod need;
+mod open;
 mod page;
 mod writers;
 
