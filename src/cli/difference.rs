@@ -245,7 +245,8 @@ fn write_rule(text: &mut String, change: &Change, look: Look) {
     let rule = change.rule.as_ref().map_or_else(|| "(it can't be read; `dockgate list` shows it)".to_owned(), ToString::to_string);
     let Change { family, chain, kind, .. } = change;
     let option = if *chain == ChainName::forward() { "-I" } else { "-A" };
-    writeln!(text, "      {style}{} {} {option} {chain} {rule}{style:#}", sign(*kind), family.command()).expect("a string takes everything");
+    writeln!(text, "      {style}{} {} {option} {chain} {rule}{style:#}", sign(*kind), family.command())
+        .expect("a string takes everything");
 }
 
 /// A rule that goes belongs to the part of the policy that it was made for, if that is there still.

@@ -77,7 +77,9 @@ pub fn words(fault: &Fault, family: Family, hash: &str) -> String {
              use iptables-nft: `update-alternatives --config iptables`, then restart Docker and remove the legacy rules"
         ),
         Fault::Asleep => {
-            format!("the table `{family} filter` sleeps (`flags dormant`), so that its chains are asked about no packet; `nft add table {family} filter` wakes it")
+            format!(
+                "the table `{family} filter` sleeps (`flags dormant`), so that its chains are asked about no packet; `nft add table {family} filter` wakes it"
+            )
         }
         Fault::NoInterface { names, instead } => {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -136,11 +138,15 @@ pub fn accepts(culprit: &Culprit) -> String {
 /// For programs; the words of `fault` stay.
 pub fn as_json(fault: &Fault, family: Family, hash: &str) -> Value {
     let culprit = match fault {
-        Fault::Late(culprit) => json!({ "number": culprit.number, "handle": culprit.handle.0, "rule": culprit.rule, "behind": culprit.behind }),
+        Fault::Late(culprit) => {
+            json!({ "number": culprit.number, "handle": culprit.handle.0, "rule": culprit.rule, "behind": culprit.behind })
+        }
         _ => Value::Null,
     };
     let ports: Vec<Value> = match fault {
-        Fault::Proxied { ports, .. } => ports.iter().map(|one| json!({ "host": one.host, "port": one.port, "protocol": one.protocol })).collect(),
+        Fault::Proxied { ports, .. } => {
+            ports.iter().map(|one| json!({ "host": one.host, "port": one.port, "protocol": one.protocol })).collect()
+        }
         _ => Vec::new(),
     };
     json!({

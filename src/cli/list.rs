@@ -106,7 +106,9 @@ fn jump_text(reach: &Reach, family: Family) -> String {
             format!("{family} filter DOCKER-USER: TOO LATE, packets come here from rule {number} of FORWARD; {} before", accepts(culprit))
         }
         (Jump::At(number), None) => {
-            format!("{family} filter DOCKER-USER: packets come here from rule {number} of FORWARD; none before it accepts what is stopped here")
+            format!(
+                "{family} filter DOCKER-USER: packets come here from rule {number} of FORWARD; none before it accepts what is stopped here"
+            )
         }
     }
 }

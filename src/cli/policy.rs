@@ -122,13 +122,7 @@ pub fn plan(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure>
 /// Said of every dry run that has something to do.
 pub(super) const DRY: &str = "dry run: the kernel would take all of it; nothing was changed";
 
-pub(super) fn show(
-    global: &Global,
-    loaded: &Loaded,
-    outcome: &Outcome,
-    mood: Mood,
-    faults: &[(Family, Fault)],
-) -> Result<(), Failure> {
+pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mood, faults: &[(Family, Fault)]) -> Result<(), Failure> {
     let text = match global.json {
         true => format!("{}\n", difference::json(loaded, outcome, faults)),
         false => difference::text(loaded, outcome, mood, global.verbose > 0, Look::of_stdout()),

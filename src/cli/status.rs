@@ -63,7 +63,9 @@ fn text(status: &Status, look: Look) -> String {
     let mut text = match &status.identity {
         Some(identity) => format!("{family}  policy {identity}: {}\n", counts()),
         None if status.stands() => format!("{family}  a policy without its name: {}\n", counts()),
-        None if status.guarded != Guarded::Nothing => format!("{family}  no policy; {} of others in DOCKER-USER\n", number(status.others, "rule")),
+        None if status.guarded != Guarded::Nothing => {
+            format!("{family}  no policy; {} of others in DOCKER-USER\n", number(status.others, "rule"))
+        }
         None => format!("{family}  no policy\n"),
     };
     let mut say = |style: Style, word: &str, what: &str| text += &format!("      {style}{word}{style:#}{what}\n");

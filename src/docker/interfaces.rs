@@ -3,13 +3,7 @@
 use std::fs;
 
 use super::of_this_network;
-use crate::{
-    compile::ROOT,
-    matches::Match,
-    model::Interface,
-    rule::Rule,
-    targets::Target,
-};
+use crate::{compile::ROOT, matches::Match, model::Interface, rule::Rule, targets::Target};
 
 /// The interfaces of a network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,7 +32,8 @@ impl Interfaces {
     /// A name that is misspelt and one that only comes later (`ppp0`) can't be told from each other, so both
     /// count. A prefix (`ppp+`) says that interfaces come and go.
     pub fn missing(&self, wanted: &[Interface]) -> Vec<Interface> {
-        let is_there = |name: &Interface| self.names.iter().any(|one| Interface::exact(one.as_bytes()).is_some_and(|one| name.covers(&one)));
+        let is_there =
+            |name: &Interface| self.names.iter().any(|one| Interface::exact(one.as_bytes()).is_some_and(|one| name.covers(&one)));
         let any = wanted.iter().any(is_there);
         if self.names.is_empty() {
             return Vec::new();
@@ -109,10 +104,14 @@ pub fn external<'r>(root: impl Iterator<Item = &'r Rule> + Clone) -> Vec<Interfa
         names = root.filter(in_place).filter_map(named).collect();
     }
     let mut known = Vec::new();
-    names.retain(|name| !known.contains(name) && { known.push(*name); true });
+    names.retain(|name| {
+        !known.contains(name) && {
+            known.push(*name);
+            true
+        }
+    });
     names
 }
-
 
 #[cfg(test)]
 mod tests {

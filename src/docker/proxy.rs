@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn the_words_of_docker_proxy_are_read() {
-        let words = "/usr/bin/docker-proxy -proto tcp -host-ip :: -host-port 8080 -container-ip 172.17.0.2 -container-port 80 -use-listen-fd";
+        let words =
+            "/usr/bin/docker-proxy -proto tcp -host-ip :: -host-port 8080 -container-ip 172.17.0.2 -container-port 80 -use-listen-fd";
         let read = Served::read(words.replace(' ', "\0").as_bytes()).unwrap();
         let expected = Served {
             protocol: "tcp".into(),

@@ -136,9 +136,8 @@ impl Site {
 impl Site {
     /// The ports that are served to others than the host itself without being forwarded.
     fn proxied(&self, family: Family) -> Vec<Served> {
-        let open = |served: &&Served| {
-            served.family() == family && !served.host.is_loopback() && !self.nat[family as usize].translates(served)
-        };
+        let open =
+            |served: &&Served| served.family() == family && !served.host.is_loopback() && !self.nat[family as usize].translates(served);
         let mut ports: Vec<Served> = self.served.iter().filter(open).cloned().collect();
         ports.sort_by(|a, b| (a.port, &a.protocol, a.host).cmp(&(b.port, &b.protocol, b.host)));
         ports

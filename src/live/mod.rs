@@ -297,7 +297,8 @@ impl Host {
         let site = Site::read(&mut self.netlink)?;
         let mut found = Vec::new();
         for family in Family::BOTH {
-            let ruleset = read(&mut self.netlink, family, Which::These(&[ChainName::forward(), ChainName::docker_user(), compile::root()]))?;
+            let ruleset =
+                read(&mut self.netlink, family, Which::These(&[ChainName::forward(), ChainName::docker_user(), compile::root()]))?;
             let faults = faults::hindrances(&ruleset, &site, desired);
             found.extend(faults.into_iter().map(|fault| (family, fault)));
         }
