@@ -108,7 +108,7 @@ fn proxied(ports: &[Served], docker: bool, family: Family) -> String {
     let (names, command) = (names.join(", "), family.command());
     let port = ports.first().map_or(0, |served| served.port);
     let what = format!("docker-proxy serves {names}{more} to everybody through INPUT, where DOCKER-USER is not asked");
-    let input = format!("a rule in INPUT closes a port for now: `{command} -I INPUT -i INTERFACE -p PROTOCOL --dport {port} -j DROP`");
+    let input = format!("until then a rule in INPUT closes it: `{command} -I INPUT -i INTERFACE -p PROTOCOL --dport {port} -j DROP`");
     if ports.iter().all(|served| served.container.is_ipv4() != served.host.is_ipv4()) {
         return format!(
             "{what}: the container has no {} address; publish the port on an address of the other family (`-p 0.0.0.0:{port}:…`), give the \

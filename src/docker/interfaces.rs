@@ -38,7 +38,7 @@ impl Interfaces {
         if self.names.is_empty() {
             return Vec::new();
         }
-        wanted.iter().filter(|name| !is_there(name) && !(any && name.is_prefix())).copied().collect()
+        wanted.iter().filter(|name| !(is_there(name) || any && name.is_prefix())).copied().collect()
     }
 
     /// Those that seem to lead outside: by their default route, else all that Docker did not make.
