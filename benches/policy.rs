@@ -22,6 +22,7 @@ use dockgate::{
     compile::{self, Compiled},
     lab::{self, Userns},
     live::{self, History},
+    marks::OwnTable,
     model::{ChainName, Family, Generation, Handle},
     netlink::Netlink,
     plan::{
@@ -119,10 +120,11 @@ fn comparing(text: &str) -> Result<Vec<Contender<'static, ()>>> {
     by_strategy(text, |policy, strategy| {
         let compiled = compile::docker_user(&policy, "bench", Some(strategy));
         let (ruleset, ours) = (applied(&compiled), Ours::desired(&compiled, Family::Ip));
+        let own = OwnTable { deployed: ours.marks.clone(), trial: None };
         Box::new(move |()| {
             timed(|| {
                 let (mut plan, mut changes) = (Plan::default(), Vec::new());
-                reconcile_marks(Family::Ip, ours.marks.as_ref(), compiled.table(Family::Ip), &mut plan);
+                reconcile_marks(Family::Ip, &own, compiled.table(Family::Ip), &mut plan);
                 reconcile(&ruleset, &ours, &mut plan, &mut changes)?;
                 if plan.is_empty() { Ok((plan, changes)) } else { Err(format!("there is something to do:\n{plan}").into()) }
             })

@@ -95,7 +95,7 @@ impl Universe {
             default: verdict(dice),
             established: dice.percent(80),
             strategy: dice.pick(&[Strategy::Auto, Strategy::Tree, Strategy::Set]),
-            mark: dice.pick(&[Policy::MARK, Policy::MARK, 0x3, 0x0ff0, u32::MAX]),
+            mark: dice.pick(&[Policy::MARK, Policy::MARK, 0x7, 0x0ff0, u32::MAX]),
             rules: (0..dice.within(&size.rules)).map(|_| self.rule(dice, size)).collect(),
             ..Policy::default()
         };

@@ -9,7 +9,7 @@ use std::{
     },
     process::{Child, Command, ExitStatus, Stdio},
     ptr,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use super::world::World;
@@ -104,11 +104,12 @@ fn own_session(command: &mut Command, terminal: bool) {
     }
 }
 
-/// Waits until it is another second than now.
-pub fn another_second() {
-    let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let now = second();
-    while second() == now {
+/// Waits until the clock that tells when a process began (in hundredths of a second) can tell what begins
+/// now from what was there before.
+pub fn another_moment() {
+    let up = || std::fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse::<f64>().unwrap();
+    let now = up();
+    while up() < now + 0.05 {
         std::thread::sleep(Duration::from_millis(10));
     }
 }

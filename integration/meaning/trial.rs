@@ -8,7 +8,7 @@ use dockgate::{
 };
 
 use super::{
-    session::{Session, another_second},
+    session::{Session, another_moment},
     world::{
         Fate::{Drop, Pass},
         To,
@@ -66,6 +66,8 @@ fn is_clean(world: &World) -> bool {
 fn begin(world: &World, policy: &str, length: &str) -> Session {
     let mut session = Session::begin(world, apply(world, policy, length));
     session.until("on trial for");
+    // What confirms it is begun later.
+    another_moment();
     session
 }
 
@@ -191,6 +193,32 @@ fn what_is_confirmed_from_a_new_session_holds() {
 }
 
 #[test]
+fn a_trial_with_sets_goes_on_beside_sets_and_is_confirmed() {
+    in_world("meaning::trial::a_trial_with_sets_goes_on_beside_sets_and_is_confirmed", |world| {
+        let sets = |policy: &str| format!("strategy = 'set'\n{policy}");
+        let (first, second) = (sets(FIRST), sets(SECOND));
+        world.apply(&first);
+        only(world, Client(1));
+        let session = begin(world, &second, "5s");
+        only(world, Client(2));
+        session.signal(libc::SIGKILL);
+        session.end();
+        wait_for(world, Client(1));
+        only(world, Client(1));
+        let session = begin(world, &second, "60s");
+        only(world, Client(2));
+        let (code, said) = run(world, &["confirm"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(session.end().0.success());
+        only(world, Client(2));
+        assert!(is_clean(world));
+        let (code, said) = run(world, &["rollback"]);
+        assert_eq!(code, Some(0), "{said}");
+        only(world, Client(1));
+    });
+}
+
+#[test]
 fn a_session_that_was_there_before_proves_nothing() {
     in_world("meaning::trial::a_session_that_was_there_before_proves_nothing", |world| {
         world.apply(FIRST);
@@ -200,7 +228,7 @@ fn a_session_that_was_there_before_proves_nothing() {
         let mut shell = Session::begin(world, shell);
         shell.tell("echo here");
         shell.until("here");
-        another_second();
+        another_moment();
         let session = begin(world, SECOND, "60s");
         shell.tell("\"$GATE\" confirm; echo ended with $?");
         let said = shell.until("ended with");

@@ -8,6 +8,7 @@ mod processes;
 mod properties;
 mod sessions;
 mod sets;
+mod trials;
 
 use std::{fs, path::PathBuf};
 

@@ -51,7 +51,7 @@ fn of_changes_at_once_each_has_its_step_back() {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..names.len()).collect::<Vec<_>>());
-        assert_eq!(dockgate(&state, &["rollback"]).out, "rolled back: no policy holds\n");
+        assert_eq!(dockgate(&state, &["rollback"]).out, "rolled back: no policy is deployed\n");
         assert_eq!(dockgate(&state, &["rollback"]).code, 1);
     });
 }

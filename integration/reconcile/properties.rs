@@ -1,13 +1,18 @@
 //! What holds for all policies, whatever others did to the chains; no kernel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use dockgate::{
     compile::{is_ours, is_trial},
+    marks::{NewTrial, OwnTable, Remains, Trial},
     model::{Counters, DOCKER_USER, Family},
     plan::{
         Plan, Step,
-        ours::{Change, ChangeKind, Ours, end_trial, reconcile, try_out},
+        ours::{Change, ChangeKind, Ours, reconcile},
+        trial::{end_trial, try_out},
     },
     rule::Rule,
     ruleset::{Entry, Ruleset},
@@ -185,9 +190,11 @@ impl Table {
             Deed::RemoveJump => self.rules(DOCKER_USER)?.retain(|entry| !is_jump(entry)),
             Deed::Trial => {
                 let gate =
-                    rule("-m time --datestop 2026-11-23T07:00:00 -m comment --comment \"dockgate: other 0-0\" -g DOCKTRIAL", Family::Ip);
+                    rule("-m mark --mark 0x80000000/0x80000000 -m comment --comment \"dockgate: other 0-0\" -g DOCKTRIAL", Family::Ip);
                 let mut plan = Plan::default();
-                try_out(&self.ruleset, other, &gate, &mut plan).unwrap();
+                let trial = NewTrial { table: None, bit: 1 << 31, length: Duration::from_secs(60) };
+                try_out(&self.ruleset, &OwnTable::default(), other, &gate, trial, &mut plan).unwrap();
+                plan.steps.retain(|step| !matches!(step, Step::NewTrial(..)));
                 carry_out(std::slice::from_mut(&mut self.ruleset), &plan);
             }
         }
@@ -335,12 +342,12 @@ proptest! {
             table.suffer(&Deed::Trial, &b);
         }
         prop_assert_eq!(Ours::observe(&table.ruleset).chains.len(), a.chains.len());
-        let on_trial = Ours::on_trial(&table.ruleset).unwrap();
+        let on_trial = Ours::on_trial(&table.ruleset, &tried()).unwrap();
         let texts = |ours: &Ours| ours.chains.iter().map(|chain| (chain.name.clone(), chain.rules.iter().map(|saved| saved.rule.to_string()).collect::<Vec<_>>())).collect::<BTreeMap<_, _>>();
         prop_assert_eq!(texts(&on_trial), texts(&b));
         let mut ended = table.ruleset.clone();
         let mut plan = Plan::default();
-        end_trial(&ended, &mut plan);
+        end_trial(&ended, &OwnTable::default(), &mut plan);
         carry_out(std::slice::from_mut(&mut ended), &plan);
         prop_assert_eq!(&ended.chains, &stood.chains);
         // Confirmed: it stands, and what both have in common goes on.
@@ -348,4 +355,10 @@ proptest! {
         assert_stands(&table.ruleset, &b);
         assert_told(&stood, &table.ruleset, &plan, &changes);
     }
+}
+
+/// Our own table with a trial of a policy without sets.
+fn tried() -> OwnTable {
+    let minute = Duration::from_secs(60);
+    OwnTable { deployed: None, trial: Some(Trial { table: None, length: minute, left: minute, remains: Remains::default() }) }
 }

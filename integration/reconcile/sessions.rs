@@ -48,7 +48,7 @@ impl Session {
         fs::write(self.folder.join(name), text).unwrap();
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub fn command(&self, line: &str) -> Command {
         let mut words: Vec<&str> = line.split(' ').collect();
         let program = words.remove(0);
         let mut command = Command::new(if program == "dockgate" { env!("CARGO_BIN_EXE_dockgate") } else { program });

@@ -7,7 +7,7 @@ use dockgate::{
     compile::{self, Compiled},
     lab::{Packet, Router},
     live::{Fault, History, Host},
-    marks::{Kind, MOST, Set, Table},
+    marks::{Kind, MOST, OwnTable, Set, Table},
     measure::{Path, stranger},
     message::Batch,
     model::Family,
@@ -59,15 +59,15 @@ fn compiled(text: &str) -> Compiled {
     compile::docker_user(&read.policy, "sets", None)
 }
 
-fn host(name: &str) -> Host {
+pub fn host(name: &str) -> Host {
     Host::new(Netlink::open().unwrap(), History::at(&folder(name)).unwrap())
 }
 
 fn standing(host: &mut Host) -> [Option<Table>; 2] {
-    Family::BOTH.map(|family| Table::read(host.netlink(), family).unwrap())
+    Family::BOTH.map(|family| OwnTable::read(host.netlink(), family).unwrap().deployed)
 }
 
-fn wanted(compiled: &Compiled) -> [Option<Table>; 2] {
+pub fn wanted(compiled: &Compiled) -> [Option<Table>; 2] {
     Family::BOTH.map(|family| compiled.table(family).cloned())
 }
 
@@ -262,11 +262,13 @@ fn who_is_in_no_list_does_not_come_to_the_chains() {
         let words = jump(&path).rule().unwrap().to_string();
         assert!(words.starts_with("-m mark ! --mark 0x0/0xff000000 "), "{words}");
         assert_eq!(jump(&path).counters.unwrap().packets, 1, "{words}");
-        // What is on trial is for all packets.
+        // What is on trial is for all packets, though the jump tests the mark.
         let read = Policy::parse(vec![File::new("none.toml", "external = 'eth0'\ndefault = 'drop'\n")]);
         host.try_out(&compile::docker_user(&read.policy, "none", None), Duration::from_secs(60)).unwrap();
         assert_eq!((passes(listed), passes(other)), (false, false));
+        assert_eq!(jump(&path).rule().unwrap().to_string(), words);
         host.end_trial().unwrap();
+        assert!(host.plan(&compiled).unwrap().plan.is_empty(), "a trial left something behind");
         assert_eq!((passes(listed), passes(other)), (false, true));
         assert!(host.status().unwrap().iter().all(|status| !status.has_drifted()));
         host.apply(&compiled).unwrap();

@@ -196,11 +196,13 @@ impl Writer {
                 Step::RenameChain { family, handle, to, .. } => batch.rename_chain(*family, *handle, to),
                 Step::DeleteRule { family, chain, handle } => batch.delete_rule(*family, chain, *handle),
                 Step::Flush(family, chain) => batch.flush_chain(*family, chain),
-                Step::NewMarks(..) | Step::DeleteMarks(_) | Step::Elements(..) => {
+                Step::NewMarks(..) | Step::DeleteMarks(_) | Step::Elements(..) | Step::NewTrial(..) | Step::EndTrial(..) => {
                     batch.set_table(marks::TABLE);
                     match step {
                         Step::NewMarks(family, table) => table.write(*family, &mut batch),
                         Step::Elements(family, difference) => difference.write(*family, &mut batch),
+                        Step::NewTrial(family, trial) => trial.write(*family, &mut batch),
+                        Step::EndTrial(family, trial) => trial.write(*family, &mut batch),
                         _ => {
                             batch.delete_table(step.family());
                         }

@@ -197,20 +197,23 @@ fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> V
     let plain =
         |sign: char, what: &str| Line { sign, place: String::new(), what: what.to_owned(), counts: String::new(), changes: Vec::new() };
     let made = |step: &Step| matches!(step, Step::NewChain(_, chain) if chain.as_str() == DOCKER_USER);
-    if outcome.plan.steps.iter().any(made) {
+    if outcome.steps().iter().any(made) {
         lines.insert(0, plain('+', "the chain DOCKER-USER, as Docker makes it"));
     }
     let anew = |step: &&Step| matches!(step, Step::DeleteMarks(_));
-    for step in outcome.plan.steps.iter().filter(anew) {
-        let made = outcome.plan.steps.iter().any(|other| matches!(other, Step::NewMarks(family, _) if *family == step.family()));
+    for step in outcome.steps().iter().filter(anew) {
+        let made = outcome.steps().iter().any(|other| matches!(other, Step::NewMarks(family, _) if *family == step.family()));
         let (sign, what) = if made { ('~', ", made anew") } else { ('-', "") };
         lines.push(plain(sign, &format!("the table {} {}{what}", step.family(), marks::TABLE)));
     }
     // Chains that no rule of the policy was in.
     let known: HashSet<_> = outcome.changes.iter().map(|change| (change.family, &change.chain)).collect();
-    let gone = |step: &Step| matches!(step, Step::DeleteChain(family, chain) if !known.contains(&(*family, chain)));
-    if mood != Mood::OnTrial && outcome.plan.steps.iter().any(gone) {
-        lines.push(plain('-', "the chains of a trial"));
+    let gone = |step: &Step| match step {
+        Step::DeleteChain(family, chain) => !known.contains(&(*family, chain)),
+        step => matches!(step, Step::EndTrial(..)),
+    };
+    if mood != Mood::OnTrial && outcome.steps().iter().any(gone) {
+        lines.push(plain('-', "what is left of a trial"));
     }
     lines
 }
@@ -218,7 +221,7 @@ fn lines<'o>(loaded: &Loaded, outcome: &'o Outcome, mood: Mood, look: Look) -> V
 /// Calls `each` with how many senders come and go, by what they are there for. A table that is made anew is
 /// not counted: what went with the old one is not in the plan.
 fn senders(loaded: &Loaded, outcome: &Outcome, mut each: impl FnMut(Group, [usize; 2])) {
-    let steps = &outcome.plan.steps;
+    let steps = outcome.steps();
     let is_anew = |family| steps.iter().any(|step| matches!(step, Step::DeleteMarks(of) if *of == family));
     let mut count = |family, kind: Kind, added: &[Element], removed: &[Element]| {
         let class = match kind {

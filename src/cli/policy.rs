@@ -12,23 +12,16 @@ use super::{
 use crate::{
     compile::{self, Compiled},
     lab::Links,
-    live::{Fault, HistoryError, Host, LiveError, Outcome},
+    live::{Fault, HistoryError, Host, LiveError, Outcome, Status},
     model::{Family, Interface},
     plan::{Step, ours::ChangeKind},
-    policy::{Policy, Read, Strategy},
+    policy::{Policy, Read},
 };
 
 /// A policy as read, and its chains.
 pub(super) struct Loaded {
     pub(super) read: Read,
     pub(super) compiled: Compiled,
-}
-
-impl Loaded {
-    /// Compiles it anew.
-    pub(super) fn compile(&mut self, strategy: Option<Strategy>) {
-        self.compiled = compile::docker_user(&self.read.policy, &self.compiled.identity.name, strategy);
-    }
 }
 
 /// Reads and checks the policy in these files.
@@ -44,10 +37,11 @@ pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
     Ok(Loaded { read, compiled })
 }
 
-/// A rule for an interface that is not there matches nothing; it may come, so that is no error.
+/// A rule for an interface that is not there matches nothing; it may come, so that is no error. One that
+/// the policy calls external is ([`faults`]).
 fn say_missing_interfaces(policy: &Policy) {
     let of_rules = policy.rules.iter().flat_map(|rule| rule.inward.iter().chain(&rule.outward));
-    let mut names: Vec<&Interface> = policy.external.iter().chain(of_rules).filter(|name| !name.is_prefix()).collect();
+    let mut names: Vec<&Interface> = of_rules.filter(|name| !name.is_prefix() && !policy.external.contains(name)).collect();
     names.sort_by_key(|name| name.as_bytes());
     names.dedup();
     let Ok(mut links) = Links::open("this host") else { return };
@@ -98,7 +92,8 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string())
             .hint("what stands is written there before each change; DOCKGATE_STATE=/path names another folder"),
         LiveError::NoTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate apply POLICY --confirm 60s` begins one"),
-        LiveError::SetsOnTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("compile it with the strategy `tree`"),
+        LiveError::OtherMark { deployed, .. } => Failure::new(ExitCode::Failure, error.to_string())
+            .hint(&format!("write `mark = {deployed:#x}` in this policy, or apply it without --confirm")),
         LiveError::TooLate => Failure::new(ExitCode::TakenBack, error.to_string()).hint("apply it again, with a longer --confirm"),
     }
 }
@@ -149,6 +144,15 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     }
     glance(&mut host)?;
     faults::say(&found, global.dry_run);
+    if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
+}
+
+/// Says what keeps a policy that is deployed from being in force; with an exit code of its own where
+/// something does.
+pub(super) fn in_force(host: &mut Host) -> Result<(), Failure> {
+    let deployed = host.status().map_err(|error| report::netlink(&error))?.iter().any(Status::stands);
+    let found = if deployed { faults::hindrances(host, None)? } else { Vec::new() };
+    faults::say(&found, false);
     if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
 

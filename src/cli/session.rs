@@ -1,15 +1,20 @@
 //! Was the connection that a command comes by opened before a change?
 
-use std::{
-    fs,
-    time::{Duration, SystemTime},
-};
+use std::{fs, time::Duration};
 
-/// How long ago a second since 1970 is, as a point in time after the machine's start.
-pub fn since_start(second: u64) -> Option<Duration> {
-    let up: f64 = fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
-    let ago = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).ok()?;
-    Some(Duration::from_secs_f64(up).saturating_sub(ago))
+/// How long the machine is up, by the clock that also tells when a process began (`CLOCK_BOOTTIME`, in
+/// hundredths of a second). Source: `proc_uptime(5)`.
+pub fn up() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_secs_f64)
+}
+
+/// The latest point in time after the machine's start at which a change can have been made that is `age` old
+/// when the machine is `up` so long. A process that began then or later is younger than the change; `up` and
+/// the kernel's clock for `age` are each too low by up to a hundredth of a second.
+pub fn latest(up: Duration, age: Duration) -> Duration {
+    const TICK: Duration = Duration::from_millis(10);
+    (up + 2 * TICK).saturating_sub(age)
 }
 
 /// Which process of this command's session was begun before that point in time after the machine's
@@ -68,6 +73,19 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_of_the_same_moment_is_not_younger() {
+        let millis = Duration::from_millis;
+        // Begun at 100.004 s: 2 s later, the clocks say 102.00 and 1.996.
+        let change = latest(millis(102_000), millis(1_996));
+        let begun = |at: u64| ancestors([("bash", 0)]).into_iter().map(|process| Process { begun: millis(at), ..process }).next();
+        for (at, younger) in [(99_990, false), (100_000, false), (100_010, false), (100_030, true), (100_500, true)] {
+            let leader = begun(at);
+            assert_eq!(oldest_of(&ancestors([("dockgate", 200)]), leader, change).is_none(), younger, "{at}");
+        }
+        assert_eq!(latest(millis(10), millis(60_000)), Duration::ZERO);
+    }
 
     #[test]
     fn this_process_is_older_than_what_comes_and_younger_than_the_machine() {

@@ -1,5 +1,7 @@
 //! `dockgate status`
 
+use std::time::SystemTime;
+
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
@@ -82,11 +84,11 @@ fn text(status: &Status, look: Look) -> String {
     }
     if let Some(trial) = &status.trial {
         let policy = trial.identity.as_ref().map_or_else(String::new, |identity| format!(": policy {identity}"));
-        match trial.left.as_secs() {
+        match trial.seconds_left() {
             0 => say(
                 Style::new(),
                 "a trial is over",
-                &format!("{policy}; what stood before it holds, and the next change takes its chains away"),
+                &format!("{policy}; what was deployed before it decides again, and the next change takes the rest of it away"),
             ),
             left => say(
                 bad,
@@ -96,6 +98,10 @@ fn text(status: &Status, look: Look) -> String {
         }
     }
     text
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn json(status: &Status) -> Value {
@@ -121,8 +127,8 @@ fn json(status: &Status) -> Value {
         "bytes": status.counters.map(|counters| counters.bytes),
         "trial": status.trial.as_ref().map(|trial| json!({
             "policy": trial.identity.as_ref().map(identity),
-            "until": trial.until,
-            "seconds_left": trial.left.as_secs(),
+            "until": seconds_since_1970() + trial.seconds_left(),
+            "seconds_left": trial.seconds_left(),
         })),
     })
 }

@@ -1,24 +1,24 @@
 //! `dockgate apply --confirm`, `confirm`, `rollback`
 
 use std::{
+    fmt,
     io::{IsTerminal as _, Write as _},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
     ExitCode, Global, How,
     difference::Mood,
-    policy::{DRY, date, dry, failed, load, notes, open, show},
+    policy::{DRY, date, dry, failed, in_force, load, notes, open, show},
     report::{self, Failure},
     session,
 };
 use crate::{
-    compile::Identity,
-    live::{Host, LiveError, Trial},
+    compile::{Compiled, Identity},
+    live::{Host, LiveError, Status, Trial},
+    marks::Table,
     model::Family,
-    netlink::NetlinkError,
-    policy::Strategy,
 };
 
 /// How often the end of a trial is looked for.
@@ -33,27 +33,25 @@ pub fn parse_length(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         other => return Err(format!("`{other}` is no unit of time: s, m, h")),
     };
-    match digits.parse::<u64>().map(|number| number * unit) {
-        Ok(5..=86_400) => Ok(Duration::from_secs(digits.parse::<u64>().unwrap_or_default() * unit)),
-        Ok(_) => Err("a trial takes from 5 seconds to a day".to_owned()),
-        Err(_) => Err(format!("`{text}` is no length of time, like 60s")),
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("`{text}` is no length of time, like 60s"));
+    }
+    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)) {
+        Some(seconds @ 5..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a trial takes from 5 seconds to a day".to_owned()),
     }
 }
 
 /// `dockgate apply POLICY --confirm 60s`
 pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> Result<(), Failure> {
-    let mut loaded = load(paths, how)?;
+    let loaded = load(paths, how)?;
     let mut host = open(global)?;
     let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     if pending.plan.is_empty() {
         show(global, &loaded, &pending, Mood::Done, &[])?;
-        return notes(&mut host);
+        return in_force(&mut host);
     }
-    if Family::BOTH.into_iter().any(|family| loaded.compiled.table(family).is_some()) {
-        // There is one table for sets, and it is that of what stands.
-        loaded.compile(Some(Strategy::Tree));
-        report::note("on trial its senders stand in chains of rules; once it is confirmed, `dockgate apply` looks them up in sets again");
-    }
+    let before = Exactly::deployed(&look_at(&mut host)?);
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
     show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial }, &[])?;
     notes(&mut host)?;
@@ -66,60 +64,120 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
         "on trial for {seconds} s: open a NEW connection to this host and run `dockgate confirm` there; else the kernel goes back by \
          itself, also if this command ends before"
     ));
-    wait(&mut host, &loaded.compiled.identity)
+    wait(&mut host, &before, &Exactly::of(&loaded.compiled))
 }
 
-/// Until the trial is confirmed or over.
-fn wait(host: &mut Host, name: &Identity) -> Result<(), Failure> {
-    let mut stderr = std::io::stderr();
-    let mut shown = None;
+fn look_at(host: &mut Host) -> Result<[Status; 2], Failure> {
+    host.status().map_err(|error| report::netlink(&error))
+}
+
+/// Which policy exactly, for each family: its name and rules, and the senders in sets.
+#[derive(Debug, Clone, PartialEq)]
+struct Exactly([(Option<Identity>, Option<u32>); 2]);
+
+impl Exactly {
+    fn of(compiled: &Compiled) -> Self {
+        Self(Family::BOTH.map(|family| (Some(compiled.identity.clone()), compiled.table(family).and_then(Table::senders_hash))))
+    }
+
+    fn deployed(status: &[Status; 2]) -> Self {
+        Self(status.each_ref().map(|status| (status.identity.clone(), status.senders_hash)))
+    }
+
+    /// The policy on trial, and how long it goes on.
+    fn on_trial(status: &[Status; 2]) -> Option<(Self, Duration)> {
+        let trials = status.each_ref().map(|status| status.trial.as_ref());
+        let left = trials.iter().flatten().map(|trial| trial.left).min()?;
+        let one = |trial: Option<&Trial>| trial.map_or((None, None), |trial| (trial.identity.clone(), trial.senders_hash));
+        Some((Self(trials.map(one)), left))
+    }
+}
+
+impl fmt::Display for Exactly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.iter().find_map(|(identity, _)| identity.as_ref()) {
+            Some(identity) => write!(f, "policy {identity}"),
+            None => f.write_str("no policy"),
+        }
+    }
+}
+
+/// Until the trial of `wanted` is over in one way or another.
+fn wait(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
+    let (mut seen, mut end) = (None, Instant::now());
     loop {
-        let trial = current(host).map_err(|error| report::netlink(&error))?;
-        let left = trial.as_ref().map_or(0, |trial| trial.left.as_secs());
-        if stderr.is_terminal() && shown != Some(left) {
-            let line = if left > 0 { format!("{left} s left to confirm ") } else { String::new() };
-            // A terminal that is gone is no reason to stop.
-            let _ = write!(stderr, "\r\x1b[K{line}");
-            shown = Some(left);
-        }
-        match trial {
-            None => return ended(host, name),
-            Some(trial) if trial.left.is_zero() => {
-                return match host.end_trial() {
-                    // Somebody was faster: confirmed in the last second, or taken back.
-                    Err(LiveError::NoTrial) => ended(host, name),
-                    Err(error) => Err(failed(&error, None)),
-                    Ok(_) => Err(Failure::new(ExitCode::TakenBack, "not confirmed in time: what stood before holds again")
-                        .hint("if nothing was wrong, apply it again and confirm from a new connection")),
-                };
+        // Only what changes the ruleset can end it before its time.
+        let generation = host.netlink().generation().map_err(|error| report::netlink(&error))?;
+        if seen.replace(generation) != Some(generation) || end <= Instant::now() {
+            let status = look_at(host)?;
+            count_down(None);
+            match Exactly::on_trial(&status) {
+                None => return ended(host, &Exactly::deployed(&status), before, wanted),
+                Some((other, left)) if other != *wanted && !left.is_zero() => return Err(superseded(&other)),
+                Some((_, Duration::ZERO)) => return over(host, before, wanted),
+                Some((_, left)) => end = Instant::now() + left,
             }
-            Some(_) => std::thread::sleep(LOOK),
+        }
+        count_down(Some(end.saturating_duration_since(Instant::now())));
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Shows how long it goes on; `None` clears the line.
+fn count_down(left: Option<Duration>) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let line = left.map_or_else(String::new, |left| format!("{} s left to confirm ", left.as_secs()));
+        // A terminal that is gone is no reason to stop.
+        let _ = write!(stderr, "\r\x1b[K{line}");
+    }
+}
+
+/// The time is over: takes away what is left of the trial.
+fn over(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
+    match host.end_trial() {
+        // Somebody was faster: confirmed in the last second, or ended it.
+        Err(LiveError::NoTrial) => {
+            let now = Exactly::deployed(&look_at(host)?);
+            ended(host, &now, before, wanted)
+        },
+        Err(error) => Err(failed(&error, None)),
+        Ok(_) => {
+            let now = Exactly::deployed(&look_at(host)?);
+            Err(Failure::new(ExitCode::TakenBack, format!("not confirmed in time: {now} is deployed again"))
+                .hint("if nothing was wrong, apply it again and confirm from a new connection"))
         }
     }
 }
 
-fn current(host: &mut Host) -> Result<Option<Trial>, NetlinkError> {
-    host.trial()
+/// There is no trial any more: says what is deployed now.
+fn ended(host: &mut Host, now: &Exactly, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
+    if now == wanted {
+        report::print(&format!("confirmed: {now} is deployed\n"))?;
+        return in_force(host);
+    }
+    let what = match now == before {
+        true => format!("the trial was ended: {now} is deployed again"),
+        false => format!("the trial was ended by another change: {now} is deployed now"),
+    };
+    Err(Failure::new(ExitCode::TakenBack, what))
 }
 
-/// The trial is gone: is what was on trial there?
-fn ended(host: &mut Host, name: &Identity) -> Result<(), Failure> {
-    let standing = host.status().map_err(|error| report::netlink(&error))?.into_iter().find_map(|status| status.identity);
-    match standing {
-        Some(identity) if identity == *name => report::print(&format!("confirmed: policy {name} holds\n")),
-        _ => Err(Failure::new(ExitCode::TakenBack, "the trial was ended: what stood before holds again")),
-    }
+fn superseded(other: &Exactly) -> Failure {
+    Failure::new(ExitCode::TakenBack, format!("another trial took the place of this one: {other} is on trial now"))
+        .hint("`dockgate status` shows it; without `dockgate confirm`, the policy that was deployed before both is deployed again")
 }
 
 /// `dockgate confirm`
 pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
     let mut host = open(global)?;
-    let trial = current(&mut host).map_err(|error| report::netlink(&error))?;
+    let trial = current(&mut host)?;
     if let (Some(trial), false) = (&trial, here)
-        && let Some(begun) = session::since_start(trial.begun)
-        && let Some(older) = session::older_than(begun)
+        && !trial.left.is_zero()
+        && let Some(up) = session::up()
+        && let Some(older) = session::older_than(session::latest(up, trial.length.saturating_sub(trial.left)))
     {
-        let left = trial.left.as_secs();
+        let left = trial.seconds_left();
         return Err(Failure::new(
             ExitCode::Failure,
             format!("{older} was there before the change, so it proves nothing: known connections pass by the rules"),
@@ -129,11 +187,18 @@ pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
         )));
     }
     let outcome = host.confirm().map_err(|error| failed(&error, None))?;
-    let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": policy {identity} holds"));
+    let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": policy {identity} is deployed"));
     match global.dry_run {
         true => dry(&outcome),
-        false => report::print(&format!("confirmed{identity}\n")),
+        false => {
+            report::print(&format!("confirmed{identity}\n"))?;
+            in_force(&mut host)
+        }
     }
+}
+
+fn current(host: &mut Host) -> Result<Option<Trial>, Failure> {
+    Ok(look_at(host)?.into_iter().find_map(|status| status.trial))
 }
 
 /// `dockgate rollback`
@@ -150,18 +215,18 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
         }
         return report::print(&records.iter().enumerate().map(line).collect::<String>());
     }
-    let trial = current(&mut host).map_err(|error| report::netlink(&error))?.is_some_and(|trial| !trial.left.is_zero());
+    let trial = current(&mut host)?.is_some_and(|trial| !trial.left.is_zero());
     let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
     if global.dry_run {
         return dry(&outcome);
     }
-    let now = host.status().map_err(|error| report::netlink(&error))?.into_iter().find_map(|status| status.identity);
-    let now = now.map_or_else(|| "no policy holds".to_owned(), |identity| format!("policy {identity} holds"));
+    let now = format!("{} is deployed", Exactly::deployed(&look_at(&mut host)?));
     let done = match (trial, outcome.plan.is_empty()) {
         (true, _) => "the trial is ended",
         // Written down, and then killed before it was made; or somebody else took it back.
         (false, true) => "rolled back, and nothing was to be changed for it",
         (false, false) => "rolled back",
     };
-    report::print(&format!("{done}: {now}\n"))
+    report::print(&format!("{done}: {now}\n"))?;
+    in_force(&mut host)
 }

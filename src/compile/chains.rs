@@ -7,7 +7,7 @@ use super::{
     tree::Tree,
 };
 use crate::{
-    marks::Marks,
+    marks::{Marks, id_bits},
     matches::{Comment, Match},
     model::{ChainName, Counters, Family, Interface, Test},
     policy::{Action, Addresses, Policy, PolicyRule, PortRange, Ports, Strategy, Verdict},
@@ -148,7 +148,7 @@ impl<'p> Builder<'p> {
             return None;
         }
         let doubled = doubled(items);
-        let found = Tree::new(self, 'o', &doubled, end).find(mark, established)?;
+        let found = Tree::new(self, 'o', &doubled, end).find(id_bits(mark), established)?;
         if self.strategy == Strategy::Auto && !cost::is_worth_it(&found, items, self.family, end.is_some()) {
             return None;
         }

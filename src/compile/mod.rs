@@ -45,7 +45,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    marks::{Frame, Marks, Table},
+    marks::{Frame, Marks, Table, bit_above},
     matches::{Comment, Match},
     model::{ChainName, Family},
     policy::{Policy, Strategy},
@@ -61,6 +61,7 @@ pub struct Compiled {
     pub identity: Identity,
     chains: [Vec<SavedChain>; 2],
     tables: [Option<(Marks, Table)>; 2],
+    mark: u32,
     origins: Vec<Origin>,
 }
 
@@ -99,6 +100,11 @@ impl Compiled {
         self.tables[family as usize].as_ref().map(|(marks, _)| marks)
     }
 
+    /// The bits of the packet's mark that are the policy's.
+    pub fn mark(&self) -> u32 {
+        self.mark
+    }
+
     /// The table that gives them.
     pub fn table(&self, family: Family) -> Option<&Table> {
         self.tables[family as usize].as_ref().map(|(_, table)| table)
@@ -113,13 +119,27 @@ impl Compiled {
     /// they say nothing of packets without a mark, as with a list of senders to be dropped, such packets do
     /// not come there: it begins with `-m mark ! --mark 0x0/MASK`.
     pub fn jump(&self, family: Family) -> Rule {
-        let jump = self.identity.jump();
-        match self.marks(family) {
-            Some(Marks { mask, .. }) if passes_unmarked(ROOT, self.chains(family), *mask) => {
-                rules::also(&format!("-m mark ! --mark 0x0/{mask:#x}"), family, jump)
-            }
-            _ => jump,
+        jump(&self.identity, family, self.chains(family), self.marks(family).map(|marks| marks.mask))
+    }
+}
+
+/// The rule that leads to a policy on trial, in front of the deployed one:
+/// `-m mark --mark BIT/BIT -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`.
+pub fn gate(identity: &Identity, family: Family, bit: u32) -> Rule {
+    let way = Rule { matches: identity.comment().into_iter().collect(), target: Some(Target::Goto(trial())), ..Rule::default() };
+    rules::also(&format!("-m mark --mark {bit:#x}/{bit:#x}"), family, way)
+}
+
+/// [`Compiled::jump`] from what stands in the kernel; `ids` are the bits of the mark that our own table gives ids in.
+///
+/// The bit above them is tested as well: a packet that a policy on trial decides has it, and comes in.
+pub fn jump(identity: &Identity, family: Family, chains: &[SavedChain], ids: Option<u32>) -> Rule {
+    let jump = identity.jump();
+    match ids {
+        Some(ids) if passes_unmarked(ROOT, chains, ids) => {
+            rules::also(&format!("-m mark ! --mark 0x0/{:#x}", ids | bit_above(ids)), family, jump)
         }
+        _ => jump,
     }
 }
 
@@ -164,7 +184,7 @@ pub fn docker_user(policy: &Policy, name: &str, strategy: Option<Strategy>) -> C
     let hash = [0, 1].map(|index| text_hash(&chains[index], tables[index].as_ref().map(|(_, table)| table))).join("-");
     // The whole jump's comment has 255 bytes at most.
     let name = name.chars().filter(|c| !c.is_control()).take(60).collect();
-    Compiled { identity: Identity { name, hash }, chains, tables, origins }
+    Compiled { identity: Identity { name, hash }, chains, tables, mark: policy.mark, origins }
 }
 
 /// What tells the rules of one family from others: the first 8 hexadecimal digits of the SHA-256 of

@@ -3,10 +3,10 @@
 //!
 //! # On trial
 //!
-//! [`Host::try_out`] leaves the policy that stands as it is, puts the new one beside it in chains of
-//! its own, and in front of the old one a rule that leads to them up to a point in time
-//! (`-m time --datestop … -g DOCKTRIAL`). So the kernel itself goes back, also if every process that
-//! knew of the trial is gone; and what it goes back to was never touched.
+//! [`Host::try_out`] leaves the deployed policy as it is, puts the new one beside it in chains of its own,
+//! and in front of the deployed one a rule that leads there (`-m mark --mark BIT/BIT -g DOCKTRIAL`). Packets
+//! get that bit while an element of our own table lasts, which has a timeout ([`crate::marks::Trial`]). So
+//! the kernel itself goes back, by its own clock, also if every process that knew of the trial is gone.
 //!
 //! ```standalone_crate
 //! use dockgate::{compile, lab::{self, Userns}, live::{History, Host}, netlink::Netlink, policy::{File, Policy}};
@@ -52,17 +52,17 @@ use crate::{
     apply::{ApplyError, Options, transact},
     compile::{self, Compiled, is_ours},
     docker::{self, Jump},
-    marks::Table,
-    matches::{Match, Time},
+    marks::{NewTrial, OwnTable, Table, bit_above, id_bits, trial_bit},
+    matches::Match,
     model::{ChainName, DOCKER_USER, Family, Generation},
     netlink::{Netlink, NetlinkError},
     plan::{
-        Plan,
-        ours::{Change, ChangeKind, Ours, end_trial, reconcile, reconcile_marks, try_out},
+        Plan, Step,
+        ours::{Change, ChangeKind, Ours, reconcile, reconcile_marks},
+        trial::{end_trial, gate, try_out},
     },
-    rule::Rule,
     ruleset::{Ruleset, Which},
-    targets::Target,
+    save::SavedRule,
 };
 
 /// A host's `DOCKER-USER`, as far as policies go.
@@ -81,6 +81,15 @@ pub struct Outcome {
     pub plan: Plan,
     /// What becomes of every rule of ours.
     pub changes: Vec<Change>,
+    /// Of a trial: what it will have been when it is confirmed.
+    pub confirmed: Option<Plan>,
+}
+
+impl Outcome {
+    /// The steps that tell what becomes of the deployed policy.
+    pub fn steps(&self) -> &[Step] {
+        &self.confirmed.as_ref().unwrap_or(&self.plan).steps
+    }
 }
 
 /// Why it was not done. The ruleset is as it was.
@@ -95,9 +104,16 @@ pub enum LiveError {
     /// There is no policy on trial.
     #[error("no policy is on trial")]
     NoTrial,
-    /// The policy was compiled with marks.
-    #[error("a policy with sets of its own can't be on trial: there is only one table for them")]
-    SetsOnTrial,
+    /// The policy on trial would use bits of the mark in which the deployed one tells its packets.
+    #[error(
+        "the deployed policy uses the bits {deployed:#x} of the packets' mark and this one {desired:#x}; the two can't stand side by side"
+    )]
+    OtherMark {
+        /// The deployed policy's.
+        deployed: u32,
+        /// Those of the policy that was to be tried.
+        desired: u32,
+    },
     /// The trial is over.
     #[error("the trial is over; what stood before it holds")]
     TooLate,
@@ -180,7 +196,7 @@ impl Host {
     /// [`HistoryError::NotSoMany`], [`LiveError`]
     pub fn rollback(&mut self, steps: usize) -> Result<Outcome, LiveError> {
         let standing = self.survey()?;
-        if status::read(&standing, now()).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
+        if status::read(&standing).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
             return self.end_trial();
         }
         let _lock = match self.options.dry_run {
@@ -196,31 +212,38 @@ impl Host {
         Ok(outcome)
     }
 
-    /// Puts the policy on trial for so long, whole seconds. It must be compiled with [`Strategy::Tree`].
-    ///
-    /// [`Strategy::Tree`]: crate::policy::Strategy::Tree
+    /// Puts the policy on trial for so long, in milliseconds at best; the time begins with the commit.
     ///
     /// # Errors
-    /// [`LiveError::SetsOnTrial`]; [`LiveError`]; an `xt_time` that the kernel lacks is refused by it, and so nothing is applied.
+    /// [`LiveError::OtherMark`], [`LiveError`]
     pub fn try_out(&mut self, compiled: &Compiled, length: Duration) -> Result<Outcome, LiveError> {
         let desired = desired(compiled);
-        if desired.iter().any(|ours| ours.marks.is_some()) {
-            return Err(LiveError::SetsOnTrial);
-        }
-        let mut changes = Vec::new();
+        let (mut shown, mut failure) = (Outcome::default(), None);
         let known = self.known.as_ref();
         let plan = transact(&mut self.netlink, self.options, |netlink| {
             let standing = survey(netlink, known)?;
-            changes = difference(&standing, &desired)?.changes;
+            shown = difference(&standing, &desired)?;
             let mut plan = Plan::default();
-            // The time begins with each attempt.
-            let gate = gate(compiled, now(), length);
             for (standing, desired) in standing.iter().zip(&desired) {
-                try_out(&standing.ruleset, desired, &gate, &mut plan)?;
+                let bit = match bit_beside(&standing.ours(), desired, compiled.mark()) {
+                    Ok(bit) => bit,
+                    Err(error) => {
+                        // An empty plan ends it; the failure is told below.
+                        failure = Some(error);
+                        return Ok(Plan::default());
+                    }
+                };
+                let gate = compile::gate(&compiled.identity, standing.ruleset.family, bit);
+                let trial = NewTrial { table: desired.marks.clone(), bit, length };
+                try_out(&standing.ruleset, &standing.own, desired, &gate, trial, &mut plan)?;
+                heal(&standing.ruleset, desired, &mut plan, &mut Vec::new())?;
             }
             Ok(plan)
         })?;
-        Ok(Outcome { plan, changes })
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Outcome { plan, changes: shown.changes, confirmed: Some(shown.plan) }),
+        }
     }
 
     /// Makes the policy on trial hold for good. Rules that it has in common with the one before keep
@@ -238,7 +261,7 @@ impl Host {
         self.change("confirm", |standing| {
             let mut desired = <[Ours; 2]>::default();
             for (slot, standing) in desired.iter_mut().zip(standing) {
-                *slot = Ours::on_trial(&standing.ruleset).ok_or(LiveError::NoTrial)?;
+                *slot = Ours::on_trial(&standing.ruleset, &standing.own).ok_or(LiveError::NoTrial)?;
             }
             Ok(Cow::Owned(desired))
         })
@@ -252,17 +275,21 @@ impl Host {
         let (mut some, known) = (false, self.known.as_ref());
         let plan = transact(&mut self.netlink, self.options, |netlink| {
             let mut plan = Plan::default();
-            for Standing { ruleset, .. } in &survey(netlink, known)? {
-                some |= Ours::on_trial(ruleset).is_some();
-                match Ours::observe(ruleset) {
+            for standing in &survey(netlink, known)? {
+                let Standing { ruleset, own } = standing;
+                some |= gate(ruleset).is_some() || own.trial.is_some();
+                match standing.ours().identity() {
+                    Some(_) => end_trial(ruleset, own, &mut plan),
                     // There was nothing before it.
-                    ours if ours.identity().is_none() => reconcile(ruleset, &Ours::default(), &mut plan, &mut Vec::new())?,
-                    _ => end_trial(ruleset, &mut plan),
+                    None => {
+                        reconcile_marks(ruleset.family, own, None, &mut plan);
+                        reconcile(ruleset, &Ours::default(), &mut plan, &mut Vec::new())?;
+                    }
                 }
             }
             Ok(plan)
         })?;
-        if some { Ok(Outcome { plan, changes: Vec::new() }) } else { Err(LiveError::NoTrial) }
+        if some { Ok(Outcome { plan, ..Outcome::default() }) } else { Err(LiveError::NoTrial) }
     }
 
     /// What stands, IPv4 first.
@@ -272,20 +299,11 @@ impl Host {
     pub fn status(&mut self) -> Result<[Status; 2], NetlinkError> {
         let standing = self.survey()?;
         let site = Site::read(&mut self.netlink)?;
-        let mut both = status::read(&standing, now());
+        let mut both = status::read(&standing);
         // What stands is known from the kernel, also where the history can't be read.
         let last = self.history.back(1).ok().filter(|record| matches!(record.what.as_str(), "apply" | "confirm"));
         faults::complete(&mut both, &standing, &site, last.map(|record| record.when));
         Ok(both)
-    }
-
-    /// What is on trial; that of the first family where both have something.
-    ///
-    /// # Errors
-    /// [`NetlinkError`]
-    pub fn trial(&mut self) -> Result<Option<Trial>, NetlinkError> {
-        let standing = self.survey()?;
-        Ok(status::read(&standing, now()).into_iter().find_map(|status| status.trial))
     }
 
     /// What of the host keeps what stands from being in force, or with `desired` that policy once it is
@@ -372,7 +390,7 @@ impl Host {
             (Some(Generation(before)), Some(marks)) => Some(Known { generation: Generation(before.wrapping_add(1)), marks }),
             _ => known,
         };
-        Ok(Outcome { plan, changes })
+        Ok(Outcome { plan, changes, confirmed: None })
     }
 
     fn survey(&mut self) -> Result<[Standing; 2], NetlinkError> {
@@ -392,12 +410,12 @@ struct Known {
 #[derive(Debug)]
 struct Standing {
     ruleset: Ruleset,
-    marks: Option<Table>,
+    own: OwnTable,
 }
 
 impl Standing {
     fn ours(&self) -> Ours {
-        Ours { marks: self.marks.clone(), ..Ours::observe(&self.ruleset) }
+        Ours { marks: self.own.deployed.clone(), ..Ours::observe(&self.ruleset) }
     }
 }
 
@@ -408,11 +426,11 @@ fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2],
     let mut read = |family| {
         let ruleset = read(netlink, family, Which::Named(is_read))?;
         let known = known.filter(|known| known.generation == ruleset.generation);
-        let marks = match known {
-            Some(known) => known.marks[family as usize].clone(),
-            None => Table::read(netlink, family)?,
+        let own = match known {
+            Some(known) => OwnTable { deployed: known.marks[family as usize].clone(), trial: None },
+            None => OwnTable::read(netlink, family)?,
         };
-        Ok(Standing { ruleset, marks })
+        Ok(Standing { ruleset, own })
     };
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
 }
@@ -430,8 +448,8 @@ fn read(netlink: &mut Netlink, family: Family, which: Which<'_>) -> Result<Rules
 fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
     let mut outcome = Outcome::default();
     for (standing, desired) in standing.iter().zip(desired) {
-        let Standing { ruleset, marks } = standing;
-        reconcile_marks(ruleset.family, marks.as_ref(), desired.marks.as_ref(), &mut outcome.plan);
+        let Standing { ruleset, own } = standing;
+        reconcile_marks(ruleset.family, own, desired.marks.as_ref(), &mut outcome.plan);
         reconcile(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
         heal(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
     }
@@ -442,12 +460,22 @@ fn desired(compiled: &Compiled) -> [Ours; 2] {
     Family::BOTH.map(|family| Ours::desired(compiled, family))
 }
 
-/// `-m time --datestart … --datestop … -m comment --comment "dockgate: NAME HASH" -g DOCKTRIAL`
-fn gate(compiled: &Compiled, begin: u64, length: Duration) -> Rule {
-    let second = |second: u64| u32::try_from(second).unwrap_or(u32::MAX);
-    let time = Match::Time(Time::between(second(begin), second(begin.saturating_add(length.as_secs()))));
-    let matches = std::iter::once(time).chain(compiled.identity.comment()).collect();
-    Rule { matches, target: Some(Target::Goto(compile::trial())), ..Rule::default() }
+/// The bit that tells packets on trial, beside a deployed policy: that policy's own, as its jump may let in
+/// only packets with bits of its mark.
+fn bit_beside(deployed: &Ours, desired: &Ours, mark: u32) -> Result<u32, LiveError> {
+    let of_jump = |jump: &SavedRule| {
+        jump.rule.matches.iter().find_map(|one| match one {
+            Match::Mark(mark) => Some(id_bits(mark.mask())),
+            _ => None,
+        })
+    };
+    let ids = deployed.jump.as_ref().and_then(of_jump).or_else(|| deployed.marks.as_ref().and_then(Table::id_bits));
+    let bit = ids.map_or(trial_bit(mark), bit_above);
+    let taken = if desired.marks.is_some() { id_bits(mark) } else { 0 };
+    match ids {
+        Some(ids) if bit == 0 || bit & taken != 0 => Err(LiveError::OtherMark { deployed: ids | bit, desired: mark }),
+        _ => Ok(bit),
+    }
 }
 
 /// Seconds since 1970.

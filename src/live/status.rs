@@ -8,10 +8,9 @@ use crate::{
     compile::{Identity, text_hash},
     docker::{self, Guarded, Jump},
     marks::Table,
-    matches::Match,
     model::{Counters, DOCKER_USER, Family},
-    plan::ours::{gate, jumps},
-    ruleset::Ruleset,
+    plan::{ours::jumps, trial::gate},
+    ruleset::Entry,
 };
 
 /// What of ours stands in one family.
@@ -35,6 +34,8 @@ pub struct Status {
     pub senders: Option<usize>,
     /// What came to our chains.
     pub counters: Option<Counters>,
+    /// What tells the senders in our own table from others; `None` if there is no such table.
+    pub senders_hash: Option<u32>,
     /// Rules of others in `DOCKER-USER`.
     pub others: usize,
     /// Which packets `DOCKER-USER` can stop, by our rules and by others'.
@@ -67,17 +68,24 @@ impl Status {
 pub struct Trial {
     /// Which.
     pub identity: Option<Identity>,
-    /// Its first second, since 1970.
-    pub begun: u64,
-    /// The last second of it, since 1970.
-    pub until: u64,
-    /// How long it goes on; zero when it is over.
+    /// What tells the senders that it looks up from others; `None` if it looks up none.
+    pub senders_hash: Option<u32>,
+    /// How long it was to last.
+    pub length: Duration,
+    /// How long it goes on, by the kernel's clock; zero when it is over.
     pub left: Duration,
 }
 
-/// Of both families, at that second since 1970.
-pub(super) fn read(standing: &[Standing; 2], now: u64) -> [Status; 2] {
-    let mut both = [0, 1].map(|index| one(&standing[index], now));
+impl Trial {
+    /// The seconds that are left, the last one whole; 0 when it is over.
+    pub fn seconds_left(&self) -> u64 {
+        u64::try_from(self.left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
+    }
+}
+
+/// Of both families.
+pub(super) fn read(standing: &[Standing; 2]) -> [Status; 2] {
+    let mut both = [0, 1].map(|index| one(&standing[index]));
     let identities = both.each_ref().map(|status| status.identity.clone());
     for (index, status) in both.iter_mut().enumerate() {
         let other = &identities[1 - index];
@@ -89,7 +97,7 @@ pub(super) fn read(standing: &[Standing; 2], now: u64) -> [Status; 2] {
     both
 }
 
-fn one(standing: &Standing, now: u64) -> Status {
+fn one(standing: &Standing) -> Status {
     let (ruleset, ours) = (&standing.ruleset, standing.ours());
     let jumps = jumps(ruleset);
     let mut status = Status {
@@ -104,21 +112,23 @@ fn one(standing: &Standing, now: u64) -> Status {
         counters: jumps.first().and_then(|(_, entry)| entry.counters),
         others: ruleset.chain(DOCKER_USER).map_or(0, |chain| chain.rules().len() - jumps.len()),
         guarded: Guarded::of(ruleset),
-        trial: trial(ruleset, now),
+        senders_hash: ours.marks.as_ref().and_then(Table::senders_hash),
+        trial: trial(standing),
         faults: Vec::new(),
     };
     status.faults = drift(ruleset, &status, jumps.len(), &ours);
     status
 }
 
-fn trial(ruleset: &Ruleset, now: u64) -> Option<Trial> {
-    let rule = gate(ruleset)?.rule()?;
-    let (begun, until) = rule.matches.iter().find_map(|one| match one {
-        Match::Time(time) => Some(time.dates()),
-        _ => None,
-    })?;
-    let (begun, until) = (u64::from(begun), u64::from(until));
-    // The last second counts whole.
-    let left = Duration::from_secs((until + 1).saturating_sub(now));
-    Some(Trial { identity: Identity::of(rule), begun, until, left })
+/// What is on trial, or is left of it: the rule that leads there, and what our own table holds for it.
+fn trial(standing: &Standing) -> Option<Trial> {
+    let (gate, own) = (gate(&standing.ruleset).and_then(Entry::rule), standing.own.trial.as_ref());
+    let (length, left) = match (gate, own) {
+        (None, None) => return None,
+        (Some(_), Some(own)) => (own.length, own.left),
+        // One of them alone decides nothing.
+        _ => Default::default(),
+    };
+    let senders_hash = own.and_then(|own| own.table.as_ref()).and_then(Table::senders_hash);
+    Some(Trial { identity: gate.and_then(Identity::of), senders_hash, length, left })
 }

@@ -3,7 +3,7 @@
 //! Source: `nft_lookup_dump`, `nft_ct_get_dump`, `nft_bitwise_dump` and their like
 //! (`net/netfilter/nft_*.c`).
 
-use super::Kind;
+use super::{Kind, slot::TRIAL};
 use crate::{
     attr::Writer,
     expr::{Base, Cmp, CmpOp, Expr, Immediate, Meta, MetaSet, Payload, Unknown, Verdict},
@@ -54,10 +54,14 @@ impl Rule {
         self.push(Expr::Cmp(Cmp { sreg: NFT_REG_1, op, value }))
     }
 
-    /// `[ lookup reg 1 set NAME dreg REG ]`
     fn lookup(self, set: Kind, into: Option<u32>) -> Self {
+        self.look_up(&set.name(), into)
+    }
+
+    /// `[ lookup reg 1 set NAME dreg REG ]`
+    fn look_up(self, set: &str, into: Option<u32>) -> Self {
         self.raw("lookup", |w| {
-            w.string(NFTA_LOOKUP_SET, &set.name());
+            w.string(NFTA_LOOKUP_SET, set);
             w.be32(NFTA_LOOKUP_SREG, NFT_REG_1);
             if let Some(reg) = into {
                 w.be32(NFTA_LOOKUP_DREG, reg);
@@ -94,6 +98,12 @@ impl Rule {
     pub(super) fn source(self, family: Family) -> Self {
         let (offset, len) = if family == Family::Ip { (12, 4) } else { (8, 16) };
         self.push(Expr::Payload(Payload { dreg: NFT_REG_1, base: Base::Network, offset, len }))
+    }
+
+    /// `meta protocol @trial`
+    pub(super) fn in_trial(self) -> Self {
+        let protocol = self.push(Expr::Meta(Meta { dreg: NFT_REG_1, key: NFT_META_PROTOCOL }));
+        protocol.look_up(TRIAL, None)
     }
 
     /// Goes on if register 1 is in the set.

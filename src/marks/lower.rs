@@ -12,7 +12,7 @@ const SINGLE: u128 = 65_536;
 /// A block of so many is never an interval.
 const SMALL: u128 = 16;
 /// The base chain.
-const FORWARD: &str = "forward";
+pub(super) const FORWARD: &str = "forward";
 
 impl Marks {
     /// What an id is in the mark.
@@ -153,6 +153,6 @@ pub(super) fn class_of(chain: &str) -> Option<u32> {
     chain.strip_prefix(CLASS)?.parse().ok()
 }
 
-fn chain(name: &str) -> ChainName {
+pub(super) fn chain(name: &str) -> ChainName {
     ChainName::from_kernel(name).expect("our names are plain and short")
 }

@@ -13,21 +13,24 @@
 //!     chain forward {
 //!         type filter hook forward priority -1; policy accept;
 //!         ct state established,related accept
-//!         ip saddr @hosts-1 meta mark set meta mark & 0x00ffffff ^ 0x23000000 accept
-//!         ip saddr @networks-1 meta mark set meta mark & 0x00ffffff ^ 0x23000000 accept
+//!         ip saddr @hosts-1 meta mark set meta mark & 0x80ffffff ^ 0x23000000 accept
+//!         ip saddr @networks-1 meta mark set meta mark & 0x80ffffff ^ 0x23000000 accept
 //!         ip saddr @hosts-2 goto class-2
-//!         meta mark & 0xff000000 != 0x0 meta mark set meta mark & 0x00ffffff
+//!         meta mark & 0x7f000000 != 0x0 meta mark set meta mark & 0x80ffffff
 //!     }
 //!     chain class-2 {
 //!         meta l4proto tcp ct original proto-dst vmap @tcp-2
-//!         meta mark set meta mark & 0x00ffffff ^ 0x4a000000
+//!         meta mark set meta mark & 0x80ffffff ^ 0x4a000000
 //!     }
-//!     chain mark-101 { meta mark set meta mark & 0x00ffffff ^ 0x65000000 }
+//!     chain mark-101 { meta mark set meta mark & 0x80ffffff ^ 0x65000000 }
 //! }
 //! ```
 //!
 //! The jump in `DOCKER-USER` says which policy it is, by a hash of all rules; which senders, says the element
 //! of `hash`. So another address changes elements, and no rule.
+//!
+//! A policy on trial stands beside it in the same table ([`Trial`]); the highest bit of the mark, `0x80000000`
+//! here, is left to that.
 //!
 //! nft lists all of it, and takes its own listing back. That rules out one map from address to class: it
 //! can't say a look-up of what was looked up (1.0.6 aborts), nor a mark that is put together from a map and
@@ -38,17 +41,23 @@ mod element;
 mod expressions;
 mod kernel;
 mod lower;
+mod read;
+mod slot;
 mod text;
+mod trial;
 
 pub use element::{Element, Kind, MOST};
 pub use text::Damaged;
 pub(crate) use text::Frame;
+pub use trial::{EndTrial, NewTrial, Remains, Trial};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    expr::{self, Expr, MetaSet},
     model::{ChainName, Family, Protocol},
     policy::Block,
+    uapi::NFT_META_MARK,
 };
 
 /// The table's name in both families.
@@ -59,7 +68,7 @@ pub const TABLE: &str = "dockgate";
 pub struct Marks {
     /// The family.
     pub family: Family,
-    /// The bits of the mark that are ours, side by side. All other bits stay as they are.
+    /// The bits of the mark that hold an id, side by side ([`id_bits`]). All other bits stay as they are.
     pub mask: u32,
     /// Are packets of known connections left alone?
     pub established: bool,
@@ -68,6 +77,22 @@ pub struct Marks {
     pub senders: Vec<(Block, u32)>,
     /// What is known of each class of senders; the first is for all others.
     pub classes: Vec<Class>,
+}
+
+/// The bits of a policy's mark that hold ids: all but [`trial_bit`].
+pub fn id_bits(mask: u32) -> u32 {
+    mask & !trial_bit(mask)
+}
+
+/// The highest bit of a policy's mark: it is set on the packets that a policy on trial decides, and on no
+/// other. 0 where the mark has no bits.
+pub fn trial_bit(mask: u32) -> u32 {
+    mask.checked_ilog2().map_or(0, |bit| 1 << bit)
+}
+
+/// The bit above those that hold ids: the trial bit of the policy whose ids they are.
+pub fn bit_above(ids: u32) -> u32 {
+    trial_bit(ids) << 1
 }
 
 /// Senders for whom the same rules hold.
@@ -91,6 +116,15 @@ pub struct Table {
     pub sets: Vec<Set>,
     /// Is there something in it that is not of this kind?
     pub strange: bool,
+}
+
+/// Our own table in one family as it is in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OwnTable {
+    /// What stands there for the deployed policy; `None` if nothing does.
+    pub deployed: Option<Table>,
+    /// What stands there for a policy on trial, or is left of one.
+    pub trial: Option<Trial>,
 }
 
 /// A chain of the table.
@@ -146,6 +180,12 @@ impl Table {
         own.is_some_and(|own| own.elements == [self.hash()])
     }
 
+    /// The element of `hash`: what tells its senders from others, as it was written.
+    pub fn senders_hash(&self) -> Option<u32> {
+        let own = self.sets.iter().find(|set| set.kind == Kind::Hash)?;
+        Some(own.elements.first()?.key as u32)
+    }
+
     /// What tells its senders from others: the first 32 bits of the SHA-256 of them all.
     fn hash(&self) -> Element {
         let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
@@ -161,6 +201,21 @@ impl Table {
         }
         let key = hash.finalize().iter().take(4).fold(0, |key, byte| key << 8 | u128::from(*byte));
         Element { key, end: false, id: 0 }
+    }
+
+    /// The bits of the mark that its rules give ids in; `None` if it gives none.
+    pub fn id_bits(&self) -> Option<u32> {
+        let of = |rule: &[u8]| {
+            let mut exprs = Vec::new();
+            expr::read_all(rule, &mut exprs).ok()?;
+            exprs.windows(2).find_map(|pair| match pair {
+                [Expr::Bitwise(kept), Expr::MetaSet(MetaSet { key: NFT_META_MARK, .. })] => {
+                    kept.mask.try_into().ok().map(|mask| !u32::from_ne_bytes(mask))
+                }
+                _ => None,
+            })
+        };
+        self.chains.iter().flat_map(|chain| &chain.rules).find_map(|rule| of(rule))
     }
 
     /// What makes this table hold what `desired` does, if that can be had by changing elements alone.

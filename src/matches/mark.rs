@@ -16,6 +16,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The bits that it looks at.
+    pub fn mask(&self) -> u32 {
+        self.test.value.mask
+    }
+
     /// Does no packet match that has none of these bits set?
     pub fn excludes_unmarked(&self, bits: u32) -> bool {
         let Test { negated, value: marks::Mark { value, mask } } = self.test;

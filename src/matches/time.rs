@@ -94,7 +94,7 @@ impl Extension for Time {
     ];
 
     fn parse(args: &mut Args<'_>) -> Result<Self, SyntaxError> {
-        let mut time = Self::between(0, NO_DATE);
+        let mut time = Self::ALWAYS;
         let (mut utc, mut contiguous) = (false, None);
         for given in args.by_ref() {
             match given.name() {
@@ -171,25 +171,16 @@ impl Extension for Time {
 }
 
 impl Time {
-    /// From the first of these seconds (since 1970, UTC) to the last. The kernel counts them in 31
-    /// bits.
-    pub fn between(start: u32, stop: u32) -> Self {
-        Self {
-            date_start: start.min(NO_DATE),
-            date_stop: stop.clamp(1, NO_DATE),
-            day_start: 0,
-            day_stop: LAST_SECOND,
-            month_days: ALL_MONTH_DAYS,
-            week_days: ALL_WEEK_DAYS,
-            kernel_zone: false,
-            contiguous: false,
-        }
-    }
-
-    /// `--datestart` and `--datestop`, in seconds since 1970.
-    pub fn dates(&self) -> (u32, u32) {
-        (self.date_start, self.date_stop)
-    }
+    const ALWAYS: Self = Self {
+        date_start: 0,
+        date_stop: NO_DATE,
+        day_start: 0,
+        day_stop: LAST_SECOND,
+        month_days: ALL_MONTH_DAYS,
+        week_days: ALL_WEEK_DAYS,
+        kernel_zone: false,
+        contiguous: false,
+    };
 
     fn has_clock(&self) -> bool {
         (self.day_start, self.day_stop) != (0, LAST_SECOND)

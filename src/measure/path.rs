@@ -4,7 +4,7 @@ use crate::{
     apply::{ApplyError, Options, transact},
     compile::Compiled,
     lab::{self, Packet, Router},
-    marks::Table,
+    marks::OwnTable,
     message::{BaseChain, Batch},
     model::{ChainName, Counters, DOCKER_USER, Dialect, Family},
     netlink::{Netlink, NetlinkError, Outcome},
@@ -132,8 +132,8 @@ impl Path {
             for family in Family::BOTH {
                 let ruleset = Ruleset::read(netlink, family, Which::All)?;
                 let desired = ours::Ours::desired(compiled, family);
-                let standing = Table::read(netlink, family)?;
-                ours::reconcile_marks(family, standing.as_ref(), desired.marks.as_ref(), &mut plan);
+                let own = OwnTable::read(netlink, family)?;
+                ours::reconcile_marks(family, &own, desired.marks.as_ref(), &mut plan);
                 ours::reconcile(&ruleset, &desired, &mut plan, &mut Vec::new())?;
             }
             Ok(plan)

@@ -51,6 +51,15 @@ impl Batch {
         })
     }
 
+    /// Removes a set with its elements; refused (`EBUSY`) while a rule looks it up.
+    pub fn delete_set(&mut self, family: Family, name: &str) -> u32 {
+        let table = self.table;
+        self.step(NFT_MSG_DELSET, 0, family, |w| {
+            w.string(NFTA_SET_TABLE, table);
+            w.string(NFTA_SET_NAME, name);
+        })
+    }
+
     /// Adds elements to a set, or removes them; `elements` writes each as one `NFTA_LIST_ELEM`, all of
     /// them together below 64 KiB.
     pub fn elements(&mut self, family: Family, set: &str, add: bool, elements: impl FnOnce(&mut Writer<'_>)) -> u32 {

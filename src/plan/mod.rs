@@ -5,6 +5,7 @@ mod commands;
 mod create;
 pub mod ours;
 mod restore;
+pub mod trial;
 
 pub use commands::{
     Position, append, check, delete_chain, delete_handle, delete_number, delete_rule, find, flush, insert, new_chain, rename_chain,
@@ -16,7 +17,7 @@ pub use restore::{kept_of_others, restore};
 use std::fmt;
 
 use crate::{
-    marks::{Difference, TABLE, Table},
+    marks::{Difference, EndTrial, NewTrial, TABLE, Table},
     message::Place,
     model::{ChainName, Counters, Family, Generation, Handle},
     rule::Rule,
@@ -81,6 +82,11 @@ pub enum Step {
     NewMarks(Family, Box<Table>),
     /// Removes our own table.
     DeleteMarks(Family),
+    /// Puts into our own table what a policy on trial needs, as many messages as it says.
+    NewTrial(Family, Box<NewTrial>),
+    /// Takes that away again and leaves in our own table what the deployed policy has there, as many messages
+    /// as it says.
+    EndTrial(Family, Box<EndTrial>),
     /// Changes elements of our own table.
     Elements(Family, Box<Difference>),
     /// Sets a rule's counters to 0 and leaves its expressions, given as they came, as they are.
@@ -277,6 +283,8 @@ impl Step {
         match self {
             Self::Append { rules, .. } => rules.len(),
             Self::NewMarks(_, table) => table.messages(),
+            Self::NewTrial(_, trial) => trial.messages(),
+            Self::EndTrial(_, trial) => trial.messages(),
             Self::Elements(_, difference) => difference.messages(),
             _ => 1,
         }
@@ -290,8 +298,17 @@ impl Step {
             Self::RenameChain { family, .. } | Self::DeleteRule { family, .. } => *family,
             Self::Zero { family, .. } | Self::Append { family, .. } => *family,
             Self::NewMarks(family, _) | Self::DeleteMarks(family) | Self::Elements(family, _) => *family,
+            Self::NewTrial(family, _) | Self::EndTrial(family, _) => *family,
             Self::Rule(add) => add.family,
         }
+    }
+}
+
+/// What nft calls the packets of a family in `meta protocol`.
+fn protocol(family: Family) -> &'static str {
+    match family {
+        Family::Ip => "ip",
+        Family::Ip6 => "ip6",
     }
 }
 
@@ -321,6 +338,11 @@ impl fmt::Display for Step {
                 write!(f, "nft add table {family} {TABLE}  # elements of {}", sets.join(", "))
             }
             Self::DeleteMarks(family) => write!(f, "nft delete table {family} {TABLE}"),
+            Self::NewTrial(family, trial) => {
+                let seconds = trial.length.as_secs();
+                write!(f, "nft add element {family} {TABLE} trial {{ {} timeout {seconds}s }}  # and what goes with it", protocol(*family))
+            }
+            Self::EndTrial(family, _) => write!(f, "nft delete set {family} {TABLE} trial  # and what goes with it"),
             Self::Elements(family, difference) => difference.commands(*family, f),
             Self::RenameChain { from, to, .. } => write!(f, "{command} -E {from} {to}"),
             Self::Flush(_, chain) => write!(f, "{command} -F {chain}"),

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::{
     AddRule, Plan, PlanError, Step, ensure_chain,
     restore::{Places, Staying, edit},
+    trial::{end_trial_in_table, is_gate},
 };
 use crate::{
-    compile::{Compiled, Identity, ROOT, TRIAL, is_ours, is_trial, on_trial, root},
-    marks::Table,
-    matches::Match,
+    compile::{Compiled, Identity, ROOT, is_ours, is_trial},
+    marks::{OwnTable, Table},
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
     rule::Rule,
@@ -76,15 +76,6 @@ impl Ours {
         Self { chains, jump, marks: None }
     }
 
-    /// The policy that is on trial in a table, as it will be when it is confirmed.
-    pub fn on_trial(ruleset: &Ruleset) -> Option<Self> {
-        let gate = gate(ruleset)?;
-        let identity = Identity::of(gate.rule()?)?;
-        let chains = chains_from(ruleset, TRIAL, is_trial);
-        let jump = SavedRule { rule: identity.jump(), counters: Counters::default(), line: 0 };
-        Some(Self { chains: renamed(&chains, true), jump: Some(jump), marks: None })
-    }
-
     /// Nothing at all?
     pub fn is_empty(&self) -> bool {
         self.chains.is_empty() && self.jump.is_none() && self.marks.is_none()
@@ -98,7 +89,7 @@ impl Ours {
 
 /// The chains of such names with their rules, but for the way to a policy on trial (which has gotos of
 /// its own to chains on trial). The dump has them by name; here `first`, where packets enter, is first.
-fn chains_from(ruleset: &Ruleset, first: &str, is: impl Fn(&ChainName) -> bool) -> Vec<SavedChain> {
+pub(super) fn chains_from(ruleset: &Ruleset, first: &str, is: impl Fn(&ChainName) -> bool) -> Vec<SavedChain> {
     let rules = |chain: &Chain| {
         let own = chain.rules().iter().filter(|entry| is_trial(&chain.name) || !is_gate(entry));
         own.filter_map(saved).collect()
@@ -110,16 +101,6 @@ fn chains_from(ruleset: &Ruleset, first: &str, is: impl Fn(&ChainName) -> bool) 
     chains
 }
 
-/// Is this the rule that leads to a policy on trial?
-fn is_gate(entry: &Entry) -> bool {
-    matches!(entry.rule().and_then(|rule| rule.target.as_ref()), Some(Target::Goto(to)) if is_trial(to))
-}
-
-/// The rule in front of our first chain that leads to a policy on trial, while it lasts.
-pub fn gate(ruleset: &Ruleset) -> Option<&Entry> {
-    ruleset.chain(ROOT)?.rules().iter().find(|entry| is_gate(entry))
-}
-
 /// Our jumps in `DOCKER-USER`, with their numbers from 0.
 pub fn jumps(ruleset: &Ruleset) -> Vec<(usize, &Entry)> {
     let ours = |entry: &&Entry| matches!(entry.rule().and_then(|rule| rule.target.as_ref()), Some(Target::Jump(to) | Target::Goto(to)) if is_ours(to));
@@ -127,22 +108,8 @@ pub fn jumps(ruleset: &Ruleset) -> Vec<(usize, &Entry)> {
     rules.iter().enumerate().filter(|(_, entry)| ours(entry)).collect()
 }
 
-fn saved(entry: &Entry) -> Option<SavedRule> {
+pub(super) fn saved(entry: &Entry) -> Option<SavedRule> {
     Some(SavedRule { rule: entry.rule()?.clone(), counters: entry.counters.unwrap_or_default(), line: 0 })
-}
-
-/// The same chains under the names they have on trial, or `back`.
-fn renamed(chains: &[SavedChain], back: bool) -> Vec<SavedChain> {
-    let mut chains = chains.to_vec();
-    for chain in &mut chains {
-        chain.name = on_trial(&chain.name, back);
-        for saved in &mut chain.rules {
-            if let Some(Target::Jump(to) | Target::Goto(to)) = &mut saved.rule.target {
-                *to = on_trial(to, back);
-            }
-        }
-    }
-    chains
 }
 
 /// Steps that make what is ours in a table `desired`, appended to `plan`; what is on trial ends. What
@@ -198,72 +165,33 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
     Ok(())
 }
 
-/// Steps that make our own table `desired`, appended to `plan`: elements where that is enough, else it is
-/// replaced as a whole.
-pub fn reconcile_marks(family: Family, observed: Option<&Table>, desired: Option<&Table>, plan: &mut Plan) {
-    match (observed, desired) {
-        (None, None) => {}
-        (Some(observed), Some(desired)) if let Some(differences) = observed.difference(desired) => {
+/// Steps that make our own table what a deployed policy needs, appended to `plan`: elements where that is
+/// enough, else it is replaced as a whole. What a trial has there goes.
+pub fn reconcile_marks(family: Family, observed: &OwnTable, desired: Option<&Table>, plan: &mut Plan) {
+    match (&observed.deployed, desired) {
+        (Some(deployed), Some(desired)) if let Some(differences) = deployed.difference(desired) => {
+            end_trial_in_table(family, observed, plan);
             plan.steps.extend(differences.into_iter().map(|difference| Step::Elements(family, Box::new(difference))));
         }
-        _ => {
-            plan.steps.extend(observed.map(|_| Step::DeleteMarks(family)));
+        (None, _) => {
+            end_trial_in_table(family, observed, plan);
+            plan.steps.extend(desired.map(|desired| Step::NewMarks(family, Box::new(desired.clone()))));
+        }
+        (Some(_), _) => {
+            plan.steps.push(Step::DeleteMarks(family));
             plan.steps.extend(desired.map(|desired| Step::NewMarks(family, Box::new(desired.clone()))));
         }
     }
 }
 
-/// Steps that put `desired` on trial, appended to `plan`: what stands stays, and `gate`, a rule whose
-/// target is a goto to the first chain on trial, goes in front of it.
-///
-/// # Errors
-/// [`PlanError`]
-pub fn try_out(ruleset: &Ruleset, desired: &Ours, gate: &Rule, plan: &mut Plan) -> Result<(), PlanError> {
-    let family = ruleset.family;
-    plan.against.get_or_insert(ruleset.generation);
-    end_trial(ruleset, plan);
-    ensure_chain(ruleset, &ChainName::docker_user(), &mut plan.steps)?;
-    let root = root();
-    let entry = SavedChain { name: root.clone(), declared: true, rules: Vec::new() };
-    make_chains(ruleset, &[entry], &mut plan.steps);
-    let chains = renamed(&desired.chains, false);
-    let steps = chains.iter().map(|chain| Step::NewChain(family, chain.name.clone()));
-    plan.steps.extend(steps);
-    plan.steps.push(first(family, root, gate.clone(), Counters::default()));
-    // Where there is no policy yet, the jump says nothing of one.
-    let plain = Rule { target: desired.jump.as_ref().and_then(|jump| jump.rule.target.clone()), ..Rule::default() };
-    let mut jump = jumps(ruleset).first().and_then(|(_, entry)| saved(entry)).unwrap_or(SavedRule {
-        rule: plain,
-        counters: Counters::default(),
-        line: 0,
-    });
-    // The trial is for all packets.
-    jump.rule.matches.retain(|one| !matches!(one, Match::Mark(_)));
-    lead(ruleset, Some(&jump), plan, &mut Vec::new());
-    // Last, as in `reconcile`.
-    plan.steps.extend(chains.into_iter().map(|chain| Step::Append { family, chain: chain.name, rules: chain.rules }));
-    Ok(())
-}
-
-/// Steps that end a trial, appended to `plan`: what stood before it stands alone again.
-pub fn end_trial(ruleset: &Ruleset, plan: &mut Plan) {
-    let family = ruleset.family;
-    plan.against.get_or_insert(ruleset.generation);
-    if let Some(chain) = ruleset.chain(ROOT) {
-        let gates = chain.rules().iter().filter(|entry| is_gate(entry));
-        plan.steps.extend(gates.map(|entry| delete(family, &chain.name, entry)));
-    }
-    remove_chains(ruleset, is_trial, &mut plan.steps);
-}
-
-fn make_chains(ruleset: &Ruleset, chains: &[SavedChain], steps: &mut Vec<Step>) {
+pub(super) fn make_chains(ruleset: &Ruleset, chains: &[SavedChain], steps: &mut Vec<Step>) {
     let there: HashSet<&ChainName> = ruleset.chains.iter().map(|chain| &chain.name).collect();
     let missing = chains.iter().filter(|chain| !there.contains(&chain.name));
     steps.extend(missing.map(|chain| Step::NewChain(ruleset.family, chain.name.clone())));
 }
 
 /// All their rules first: they jump to one another.
-fn remove_chains(ruleset: &Ruleset, gone: impl Fn(&ChainName) -> bool, steps: &mut Vec<Step>) {
+pub(super) fn remove_chains(ruleset: &Ruleset, gone: impl Fn(&ChainName) -> bool, steps: &mut Vec<Step>) {
     let family = ruleset.family;
     let all = || ruleset.chains.iter().filter(|chain| gone(&chain.name)).map(|chain| chain.name.clone());
     steps.extend(all().map(|name| Step::Flush(family, name)));
@@ -271,7 +199,7 @@ fn remove_chains(ruleset: &Ruleset, gone: impl Fn(&ChainName) -> bool, steps: &m
 }
 
 /// Makes `jump` the first rule of `DOCKER-USER`, and the only one that leads to chains of ours.
-fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &mut Vec<Change>) {
+pub(super) fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &mut Vec<Change>) {
     let (family, chain) = (ruleset.family, ChainName::docker_user());
     let jumps = jumps(ruleset);
     let mut change = |kind, rule: &Rule| changes.push(Change { family, chain: chain.clone(), kind, rule: Some(rule.clone()), line: None });
@@ -300,11 +228,11 @@ fn lead(ruleset: &Ruleset, jump: Option<&SavedRule>, plan: &mut Plan, changes: &
     }
 }
 
-fn delete(family: Family, chain: &ChainName, entry: &Entry) -> Step {
+pub(super) fn delete(family: Family, chain: &ChainName, entry: &Entry) -> Step {
     Step::DeleteRule { family, chain: chain.clone(), handle: entry.handle }
 }
 
-fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters) -> Step {
+pub(super) fn first(family: Family, chain: ChainName, rule: Rule, counters: Counters) -> Step {
     Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters, line: None }))
 }
 

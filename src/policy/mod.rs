@@ -55,7 +55,8 @@ pub struct Policy {
     pub established: bool,
     /// How many senders and ports are told from each other.
     pub strategy: Strategy,
-    /// The bits of the packet's mark that are ours where that takes a mark: side by side, at least 2.
+    /// The bits of the packet's mark that are ours: side by side, at least 2. The highest is for trials, the
+    /// others tell lists of senders from each other.
     pub mark: u32,
     /// In order; the first that decides wins.
     pub rules: Vec<PolicyRule>,

@@ -83,7 +83,7 @@ impl Problems<'_> {
         if bits & bits.wrapping_add(1) == 0 && bits >= 3 {
             return Some(mask);
         }
-        let hint = "two at least, with no other between them, like 0xff000000: 8 bits tell 255 lists of rules from each other";
+        let hint = "two at least, with no other between them, like 0xff000000: one of them is for trials, the others tell lists of rules from each other (127 lists with 8 bits)";
         self.error(value.span(), "these are not bits of a mark (32 bits) that stand side by side".to_owned(), Some(hint.to_owned()));
         None
     }
