@@ -2,9 +2,11 @@
 //! nft, read from the kernel.
 
 use dockgate::{
-    docker::{Guarded, Jump, in_front, jump, known_pass},
+    compile,
+    docker::{Guarded, Jump, external, in_front, jump, known_pass, known_pass_first},
     model::{Family, Interface},
     netlink::Netlink,
+    policy::{File, Policy},
     ruleset::{Ruleset, Which},
 };
 
@@ -140,4 +142,40 @@ fn what_docker_user_can_stop_is_told_by_the_interface() {
             assert_eq!(Guarded::of(&ruleset), expected, "{rules}");
         }
     });
+}
+
+#[test]
+fn of_every_form_of_a_policy_the_external_interfaces_and_what_it_guards_are_told() {
+    let senders: String = (0..60).map(|number| format!("'10.{number}.0.1',")).collect();
+    let bodies = [
+        "[[rule]]\nallow = '443/tcp'\nfrom = ['192.0.2.1']\n".to_owned(),
+        format!("[[rule]]\nallow = '443/tcp'\nfrom = [{senders}]\n"),
+        format!("[[rule]]\ndrop = 'any'\nfrom = [{senders}]\n"),
+        "[[rule]]\nallow = ['80/tcp', '81/tcp', '82/tcp', '83/tcp']\n".to_owned(),
+        "[[rule]]\ndrop = 'any'\nin = 'wg0'\nfrom = ['10.0.0.1']\n".to_owned(),
+    ];
+    for (index, body) in bodies.iter().enumerate() {
+        for default in ["drop", "reject"] {
+            for strategy in ["tree", "set", "auto"] {
+                for names in ["'eth0'", "'eth0', 'wan+'"] {
+                    for established in [true, false] {
+                        let text = format!(
+                            "external = [{names}]\ndefault = '{default}'\nstrategy = '{strategy}'\nestablished = {established}\n{body}"
+                        );
+                        let read = Policy::parse(vec![File::new("web.toml", text.as_str())]);
+                        assert!(read.is_sound(), "{text}");
+                        let compiled = compile::docker_user(&read.policy, "web", None);
+                        let chains = compiled.chains(Family::Ip);
+                        let first = chains[0].rules.iter().map(|saved| &saved.rule);
+                        assert_eq!(external(first.clone()), read.policy.external, "{text}");
+                        assert_eq!(known_pass_first(first), established, "{text}");
+                        let Guarded::From(mut guarded) = Guarded::of_chains(chains) else { panic!("{text}") };
+                        guarded.retain(|name| name.to_string() != "wg0");
+                        guarded.sort_by_key(ToString::to_string);
+                        assert_eq!(guarded, read.policy.external, "policy {index}: {text}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::{
 use serde_json::Value;
 use std::fs;
 
-on_each_engine!(every_open_state_is_said_and_cured, without_dnat_docker_proxy_is_said, healthy_states_are_sound);
+on_each_engine!(every_open_state_is_said_and_cured, without_dnat_docker_proxy_is_said, healthy_states_are_sound, the_same_holds_for_ipv6);
 
 const POLICY: &str = "external = 'ext0'\ndefault = 'reject'\n[[rule]]\nallow = 'any'\nfrom = ['192.168.1.1', 'fd00:1::1']\n";
 const WEB: &str = "http://192.168.1.10:8080/";
@@ -340,4 +340,48 @@ fn healthy_states_are_sound(version: Version) {
     assert_sound(&engine, "other firewalls in front");
     assert_eq!(plan(&engine), 0);
     assert_eq!(engine.http(FRIEND, &format!("http://{HOST}:8080/")).as_deref(), Some("web"));
+}
+
+fn the_same_holds_for_ipv6(version: Version) {
+    let arguments = match version {
+        Version::Installed => "--experimental --ip6tables --ipv6 --fixed-cidr-v6 fd00:d::/64",
+        Version::Docker28 => "--ipv6 --fixed-cidr-v6 fd00:d::/64",
+    };
+    let Some(mut engine) = Engine::running(version, arguments) else { return };
+    engine.publish("web", 8080, 80, "");
+    let url = "http://[fd00:1::10]:8080/";
+    let (friend, stranger) = (("fd00:1::1", url), ("fd00:1::2", url));
+    let web = || Some("web".to_owned());
+    // Docker 20.10 does not wait until the container's address may be used.
+    engine.until("web serves over IPv6", |engine| engine.http(friend.0, friend.1).is_some());
+    let file = policy(&engine, POLICY);
+    engine.gate(&format!("apply {file}"));
+    let is_sound = |engine: &Engine, after: &str| {
+        assert_eq!(status(engine, "ip6"), (0, vec![]), "{after}");
+        assert_eq!(engine.all_http(&[friend, stranger]), [web(), None], "{after}");
+    };
+    is_sound(&engine, "applied");
+    let ip6tables = |engine: &Engine, words: &str| drop(printed(engine.own("ip6tables").args(words.split(' '))));
+    for (words, fault) in [
+        ("-D FORWARD -j DOCKER-USER", "unreached"),
+        ("-I FORWARD -p tcp -j ACCEPT", "late"),
+        ("-I FORWARD -p tcp -m conntrack --ctstate NEW -j ACCEPT", "late"),
+    ] {
+        ip6tables(&engine, words);
+        assert_eq!(engine.all_http(&[stranger]), [web()], "{words}");
+        assert_eq!(status(&engine, "ip6"), (5, vec![fault.into()]), "{words}");
+        engine.gate(&format!("apply {file}"));
+        is_sound(&engine, words);
+    }
+    engine.restart();
+    engine.docker("start web");
+    engine.serves("web", 8080);
+    engine.until("web serves over IPv6", |engine| engine.http(friend.0, friend.1).is_some());
+    if version == Version::Installed {
+        // Docker 20.10 knows of no DOCKER-USER for IPv6, and puts its own rules on top.
+        assert_eq!(engine.all_http(&[stranger]), [web()]);
+        assert_eq!(status(&engine, "ip6"), (5, vec!["late".into()]));
+        engine.gate(&format!("apply {file}"));
+    }
+    is_sound(&engine, "a restart");
 }

@@ -1,6 +1,7 @@
 //! From one policy to the next, whatever stands there: without a kernel, with it, and as programs.
 
 mod cost;
+mod in_force;
 mod kernel;
 mod killed;
 mod policies;

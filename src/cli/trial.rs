@@ -140,7 +140,7 @@ fn over(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
         Err(LiveError::NoTrial) => {
             let now = Exactly::deployed(&look_at(host)?);
             ended(host, &now, before, wanted)
-        },
+        }
         Err(error) => Err(failed(&error, None)),
         Ok(_) => {
             let now = Exactly::deployed(&look_at(host)?);

@@ -56,7 +56,11 @@ pub fn served() -> Vec<Served> {
         let number = path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
         number && fs::read(path.join("comm")).is_ok_and(|comm| comm == b"docker-proxy\n")
     };
-    let is_here = |path: &Path| here.is_some() && fs::read_link(path.join("ns/net")).ok() == here;
+    // Without root the namespace of root's processes is not told: better one of another namespace too many.
+    let is_here = |path: &Path| match fs::read_link(path.join("ns/net")) {
+        Ok(namespace) => Some(namespace) == here,
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    };
     let proxies = processes.filter(|path| is_proxy(path) && is_here(path));
     proxies.filter_map(|path| Served::read(&fs::read(path.join("cmdline")).ok()?)).collect()
 }
