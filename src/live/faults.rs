@@ -1,18 +1,16 @@
 //! What can be wrong with a policy on a host: what somebody changed of it, and what of the host keeps it
 //! from being in force.
 
-use super::{Standing, Status};
+use super::{Standing, Status, site::Site};
 use crate::{
     compile::{Compiled, ROOT, is_ours, is_trial},
-    docker::{self, Culprit, Guarded, Interfaces, Jump, Nat, Served},
+    docker::{self, Culprit, Guarded, Jump, Served},
     matches::Match,
-    model::{Family, Interface, TABLE},
-    netlink::{Netlink, NetlinkError},
+    model::{Family, Interface},
     plan::ours::Ours,
     rule::Rule,
     ruleset::{Entry, Ruleset},
     save::{SavedChain, SavedRule},
-    uapi::NFT_TABLE_F_DORMANT,
 };
 
 /// What is not as it should be.
@@ -100,47 +98,6 @@ impl Fault {
     /// Does applying the policy mend it?
     pub const fn is_mended(&self) -> bool {
         self.is_drift() || matches!(self, Self::Unreached | Self::Late(_))
-    }
-}
-
-/// What of the host decides whether `DOCKER-USER` is asked at all, in its order of families.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Site {
-    legacy: [bool; 2],
-    asleep: [bool; 2],
-    interfaces: Interfaces,
-    nat: [Nat; 2],
-    served: Vec<Served>,
-}
-
-impl Site {
-    pub(super) fn read(netlink: &mut Netlink) -> Result<Self, NetlinkError> {
-        let mut site = Self { interfaces: Interfaces::read(), ..Self::default() };
-        for family in Family::BOTH {
-            site.legacy[family as usize] = docker::legacy(family);
-            site.asleep[family as usize] = netlink.table_flags(family, TABLE)?.unwrap_or_default() & NFT_TABLE_F_DORMANT != 0;
-        }
-        // Where there is no way out of the host, nobody comes in either, and there is no need to look further.
-        if site.interfaces.names.iter().any(|name| name != "lo") {
-            site.served = docker::served();
-        }
-        for family in Family::BOTH {
-            if site.served.iter().any(|served| served.family() == family) {
-                site.nat[family as usize] = Nat::read(netlink, family)?;
-            }
-        }
-        Ok(site)
-    }
-}
-
-impl Site {
-    /// The ports that are served to others than the host itself without being forwarded.
-    fn proxied(&self, family: Family) -> Vec<Served> {
-        let open =
-            |served: &&Served| served.family() == family && !served.host.is_loopback() && !self.nat[family as usize].translates(served);
-        let mut ports: Vec<Served> = self.served.iter().filter(open).cloned().collect();
-        ports.sort_by(|a, b| (a.port, &a.protocol, a.host).cmp(&(b.port, &b.protocol, b.host)));
-        ports
     }
 }
 

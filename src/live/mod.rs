@@ -34,14 +34,15 @@
 mod faults;
 mod heal;
 mod history;
+mod site;
 mod status;
 
 pub use faults::Fault;
 pub use history::{History, HistoryError, Record};
 pub use status::{Status, Trial};
 
-use faults::Site;
 use heal::heal;
+use site::{Site, read};
 
 use std::{
     borrow::Cow,
@@ -51,7 +52,6 @@ use std::{
 use crate::{
     apply::{ApplyError, Options, transact},
     compile::{self, Compiled, is_ours},
-    docker::{self, Jump},
     marks::{NewTrial, OwnTable, Table, bit_above, id_bits, trial_bit},
     matches::Match,
     model::{ChainName, DOCKER_USER, Family, Generation},
@@ -306,23 +306,6 @@ impl Host {
         Ok(both)
     }
 
-    /// What of the host keeps what stands from being in force, or with `desired` that policy once it is
-    /// applied; IPv4 first. It reads only as much as it needs, which [`Host::status`] does not.
-    ///
-    /// # Errors
-    /// [`NetlinkError`]
-    pub fn hindrances(&mut self, desired: Option<&Compiled>) -> Result<Vec<(Family, Fault)>, NetlinkError> {
-        let site = Site::read(&mut self.netlink)?;
-        let mut found = Vec::new();
-        for family in Family::BOTH {
-            let ruleset =
-                read(&mut self.netlink, family, Which::These(&[ChainName::forward(), ChainName::docker_user(), compile::root()]))?;
-            let faults = faults::hindrances(&ruleset, &site, desired);
-            found.extend(faults.into_iter().map(|fault| (family, fault)));
-        }
-        Ok(found)
-    }
-
     /// One change, written to the history first.
     fn change<'d>(
         &mut self,
@@ -433,16 +416,6 @@ fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2],
         Ok(Standing { ruleset, own })
     };
     Ok([read(Family::Ip)?, read(Family::Ip6)?])
-}
-
-/// Reads these chains' rules; those of all chains where something stands in front of the jump to
-/// `DOCKER-USER`, which may lead to any.
-fn read(netlink: &mut Netlink, family: Family, which: Which<'_>) -> Result<Ruleset, NetlinkError> {
-    let ruleset = Ruleset::read(netlink, family, which)?;
-    match docker::jump(&ruleset) {
-        Jump::At(_) => Ruleset::read(netlink, family, Which::All),
-        _ => Ok(ruleset),
-    }
 }
 
 fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {
