@@ -3,7 +3,7 @@
 
 use dockgate::{
     compile,
-    docker::{Guarded, Jump, external, in_front, jump, known_pass, known_pass_first},
+    docker::{Guarded, Jump, OneRule, Served, external, in_front, jump, known_pass, known_pass_first, lets_everybody},
     model::{Family, Interface},
     netlink::Netlink,
     policy::{File, Policy},
@@ -177,5 +177,42 @@ fn of_every_form_of_a_policy_the_external_interfaces_and_what_it_guards_are_told
                 }
             }
         }
+    }
+}
+
+#[test]
+fn whether_a_policy_lets_everybody_reach_a_port_is_told() {
+    let served = |protocol: &str, port| Served {
+        protocol: protocol.to_owned(),
+        host: "0.0.0.0".parse().unwrap(),
+        port,
+        container: "172.17.0.2".parse().unwrap(),
+        container_port: 80,
+    };
+    let all = [("tcp", 443), ("tcp", 8080), ("udp", 443)];
+    for (rules, default, expected) in [
+        ("[[rule]]\nallow = '443/tcp'\n", "drop", [true, false, false]),
+        ("[[rule]]\nallow = '443/tcp'\n", "reject", [true, false, false]),
+        ("[[rule]]\nallow = ['443/tcp', '443/udp', '8000-8100/tcp']\n", "drop", [true; 3]),
+        ("[[rule]]\nallow = '443/tcp'\nfrom = ['192.0.2.1']\n", "drop", [false; 3]),
+        ("[[rule]]\ndrop = 'any'\nfrom = ['192.0.2.1']\n[[rule]]\nallow = '443/tcp'\n", "drop", [false; 3]),
+        ("[[rule]]\nallow = '443/tcp'\n[[rule]]\ndrop = 'any'\nfrom = ['192.0.2.1']\n", "drop", [true, false, false]),
+        ("[[rule]]\ndrop = '8080/tcp'\n", "allow", [true, false, true]),
+        ("[[rule]]\nallow = '443/tcp'\nto = ['192.0.2.1']\n", "drop", [false; 3]),
+        ("[[rule]]\nallow = 'any'\nlog = 'x'\n", "drop", [true; 3]),
+        ("[[rule]]\naccept = { in = 'eth0', out = 'eth1' }\n", "drop", [false; 3]),
+    ] {
+        let text = format!("external = ['eth0', 'wan+']\ndefault = '{default}'\n{rules}");
+        let read = Policy::parse(vec![File::new("web.toml", text.as_str())]);
+        assert!(read.is_sound(), "{text}: {:?}", read.problems);
+        let compiled = compile::docker_user(&read.policy, "web", None);
+        let chains = compiled.chains(Family::Ip);
+        let rules = |name: &str| {
+            let chain = chains.iter().find(|chain| chain.name.as_str() == name)?;
+            Some(chain.rules.iter().map(|saved| OneRule::Desired(&saved.rule)).collect::<Vec<_>>())
+        };
+        let guarded = Guarded::of_chains(chains);
+        let found = all.map(|(protocol, port)| lets_everybody("DOCKGATE", &served(protocol, port), &guarded, &rules));
+        assert_eq!(found, expected, "{text}{chains:#?}");
     }
 }

@@ -260,6 +260,20 @@ fn every_open_state_is_said_and_cured(version: Version) {
     assert_eq!(engine.http("fd00:1::2", "http://[fd00:1::10]:8081/"), None);
     assert_sound(&engine, "published on 0.0.0.0");
 
+    // One that everybody may reach: nobody gets past anything.
+    engine.publish("all", 8083, 80, "");
+    for strategy in ["", "strategy = 'set'\n"] {
+        policy(&engine, &format!("{strategy}{POLICY}[[rule]]\nallow = '8083/tcp'\n"));
+        engine.gate(&format!("apply {file}"));
+        assert_eq!(engine.http("fd00:1::2", "http://[fd00:1::10]:8083/").as_deref(), Some("all"));
+        assert_sound(&engine, "8083/tcp is for everybody");
+    }
+    policy(&engine, &format!("{POLICY}[[rule]]\nallow = '8083/udp'\n"));
+    assert_eq!(plan(&engine), 5);
+    assert_eq!(engine.dockgate(&format!("apply {file}")).status.code(), Some(7));
+    assert_eq!(status(&engine, "ip6"), (5, vec!["proxied".into()]));
+    engine.docker("rm --force all");
+
     // Rules by hand alone; and none at all.
     engine.gate("remove");
     assert_eq!(status(&engine, "ip"), (0, vec![]));

@@ -110,6 +110,21 @@ impl Guarded {
         }
     }
 
+    /// Do all of them pass this test, or none? `None` if some may.
+    pub(super) fn all_or_none(&self, inward: Option<Test<Interface>>) -> Option<bool> {
+        let Some(test) = inward else { return Some(true) };
+        let all = match self {
+            Self::From(names) if test.negated => names.iter().all(|name| !test.value.overlaps(name)),
+            Self::From(names) => names.iter().all(|name| test.value.covers(name)),
+            Self::Nothing | Self::Everything => false,
+        };
+        match (self.includes(inward), all) {
+            (false, _) => Some(false),
+            (true, true) => Some(true),
+            (true, false) => None,
+        }
+    }
+
     /// Can a packet that passes this test be one of them?
     fn includes(&self, inward: Option<Test<Interface>>) -> bool {
         match (self, inward) {

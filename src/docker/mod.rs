@@ -2,10 +2,12 @@
 //! `DOCKER-USER`.
 
 mod act;
+mod everybody;
 mod front;
 mod interfaces;
 mod proxy;
 
+pub use everybody::{OneRule, lets_everybody};
 pub use front::{Culprit, Guarded, in_front, known_pass, known_pass_first};
 pub use interfaces::{Interfaces, external};
 pub use proxy::{Nat, Served, served};

@@ -4,9 +4,9 @@
 use super::{Standing, Status, site::Site};
 use crate::{
     compile::{Compiled, ROOT, is_ours, is_trial},
-    docker::{self, Culprit, Guarded, Jump, Served},
+    docker::{self, Culprit, Guarded, Jump, OneRule, Served},
     matches::Match,
-    model::{Family, Interface},
+    model::{DOCKER_USER, Family, Interface},
     plan::ours::Ours,
     rule::Rule,
     ruleset::{Entry, Ruleset},
@@ -136,14 +136,37 @@ pub(super) fn hindrances(ruleset: &Ruleset, site: &Site, desired: Option<&Compil
     };
     let names = site.interfaces.missing(&external);
     faults.extend((!names.is_empty()).then(|| Fault::NoInterface { names, instead: site.interfaces.outward() }));
-    let ports = site.proxied(ruleset.family);
-    if !ports.is_empty() {
-        let (guarded, _) = expected(ruleset, desired.map(|compiled| compiled.chains(ruleset.family)));
-        let from: &[Interface] = if let Guarded::From(names) = &guarded { names } else { &[] };
-        let comes = ruleset.family == Family::Ip || site.interfaces.have_ipv6(from);
-        faults.extend((guarded != Guarded::Nothing && comes).then_some(Fault::Proxied { ports, docker: site.nat[index].docker }));
-    }
+    faults.extend(proxied(ruleset, site, desired));
     faults
+}
+
+/// The ports that docker-proxy serves to somebody who is to be stopped.
+fn proxied(ruleset: &Ruleset, site: &Site, desired: Option<&Compiled>) -> Option<Fault> {
+    let family = ruleset.family;
+    let mut ports = site.proxied(family);
+    if ports.is_empty() {
+        return None;
+    }
+    let chains = desired.map(|compiled| compiled.chains(family));
+    let (guarded, _) = expected(ruleset, chains);
+    let from: &[Interface] = if let Guarded::From(names) = &guarded { names } else { &[] };
+    if guarded == Guarded::Nothing || family == Family::Ip6 && !site.interfaces.have_ipv6(from) {
+        return None;
+    }
+    let rules = |name: &str| -> Option<Vec<OneRule<'_>>> {
+        let wanted = chains.and_then(|chains| chains.iter().find(|chain| chain.name.as_str() == name));
+        match (wanted, ruleset.chain(name)) {
+            (Some(chain), _) => Some(chain.rules.iter().map(|saved| OneRule::Desired(&saved.rule)).collect()),
+            (None, Some(chain)) if chains.is_none() || !is_ours(&chain.name) => {
+                Some(chain.rules.as_ref()?.iter().map(OneRule::There).collect())
+            }
+            (None, _) => Some(Vec::new()),
+        }
+    };
+    // Whom our rules and those of others let in anyway gets past nothing.
+    let is_let = |served: &Served| [ROOT, DOCKER_USER].iter().all(|chain| docker::lets_everybody(chain, served, &guarded, &rules));
+    ports.retain(|served| !is_let(served));
+    (!ports.is_empty()).then_some(Fault::Proxied { ports, docker: site.nat[family as usize].docker })
 }
 
 /// Which packets are to be stopped once a policy with these chains stands, and whether those of known

@@ -42,7 +42,7 @@ pub use history::{History, HistoryError, Record};
 pub use status::{Status, Trial};
 
 use heal::heal;
-use site::{Site, read};
+use site::{Site, is_read, read};
 
 use std::{
     borrow::Cow,
@@ -51,10 +51,10 @@ use std::{
 
 use crate::{
     apply::{ApplyError, Options, transact},
-    compile::{self, Compiled, is_ours},
+    compile::{self, Compiled},
     marks::{NewTrial, OwnTable, Table, bit_above, id_bits, trial_bit},
     matches::Match,
-    model::{ChainName, DOCKER_USER, Family, Generation},
+    model::{Family, Generation},
     netlink::{Netlink, NetlinkError},
     plan::{
         Plan, Step,
@@ -405,7 +405,6 @@ impl Standing {
 /// Of both families. The first's generation is that of the plan: if anything changes meanwhile, the commit
 /// is refused.
 fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2], NetlinkError> {
-    let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
     let mut read = |family| {
         let ruleset = read(netlink, family, Which::Named(is_read))?;
         let known = known.filter(|known| known.generation == ruleset.generation);

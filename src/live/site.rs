@@ -2,9 +2,9 @@
 
 use super::{Fault, Host, faults::hindrances};
 use crate::{
-    compile::{self, Compiled},
+    compile::{self, Compiled, is_ours},
     docker::{self, Interfaces, Jump, Nat, Served},
-    model::{ChainName, Family, TABLE},
+    model::{ChainName, DOCKER_USER, Family, TABLE},
     netlink::{Netlink, NetlinkError},
     ruleset::{Ruleset, Which},
     uapi::NFT_TABLE_F_DORMANT,
@@ -61,12 +61,20 @@ impl Host {
         let site = Site::read(self.netlink())?;
         let mut found = Vec::new();
         for family in Family::BOTH {
-            let ruleset = read(self.netlink(), family, Which::These(&[ChainName::forward(), ChainName::docker_user(), compile::root()]))?;
+            let (few, names) = ([ChainName::forward(), ChainName::docker_user(), compile::root()], Which::Named(is_read));
+            // Who may reach a port is told by all rules; that there is a jump, and to what, by few.
+            let which = if site.proxied(family).is_empty() { Which::These(&few) } else { names };
+            let ruleset = read(self.netlink(), family, which)?;
             let faults = hindrances(&ruleset, &site, desired);
             found.extend(faults.into_iter().map(|fault| (family, fault)));
         }
         Ok(found)
     }
+}
+
+/// The chains whose rules are read: FORWARD, `DOCKER-USER`, and ours.
+pub(super) fn is_read(name: &ChainName) -> bool {
+    is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD")
 }
 
 /// Reads these chains' rules; those of all chains where something stands in front of the jump to

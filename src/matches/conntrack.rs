@@ -168,6 +168,11 @@ impl Conntrack {
     pub fn is_known_alone(&self) -> bool {
         self.tracking.is_known_alone()
     }
+
+    /// Does it match every first packet of a connection to that port, or none? `None` if it depends.
+    pub fn is_for_new(&self, protocol: Protocol, port: u16) -> Option<bool> {
+        self.tracking.is_for_new(protocol, port)
+    }
 }
 
 impl fmt::Display for Conntrack {
