@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -229,11 +229,13 @@ fn a_namespace_is_entered_by_a_thread_only() {
         assert!(!links().contains("br7"));
         assert!(!Netns::current().unwrap().run(links).unwrap().contains("br7"));
         // A program that is started there runs there, and others find it by its number.
-        let mut child = netns.run(|| Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap()).unwrap();
+        let mut waits = Command::new(env!("CARGO_BIN_EXE_dockgate"));
+        waits.args(["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = netns.run(|| waits.spawn().unwrap()).unwrap();
         let found = Netns::open(&child.id().to_string()).unwrap();
         assert!(found.run(links).unwrap().contains("br7"));
         drop(child.stdin.take());
-        assert!(child.wait().unwrap().success());
+        child.wait().unwrap();
         let panicked = std::panic::catch_unwind(|| netns.run(|| std::panic::panic_any(7)));
         assert_eq!(panicked.unwrap_err().downcast_ref::<i32>(), Some(&7));
     });

@@ -71,7 +71,7 @@
 //! | `lab` | throw-away network namespaces without root: links, routes, packets, a Docker host to try on |
 //! | `ruleset` | what stands in the kernel, as values; which dialect the host's iptables writes |
 //! | `save` | the text of iptables-save, read and written |
-//! | `policy` | the policy file: who may reach what; all that is wrong with it at once |
+//! | `policy` | the policy file: who may reach what; all that is wrong with it at once; what it means for a packet |
 //! | `marks` | our own table: its sets find senders and give a mark, which rules in `DOCKGATE` test |
 //! | `compile` | PURE: a policy → the chains and rules that say it |
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |

@@ -83,6 +83,7 @@ pub const NFTA_SET_DATA_LEN: u16 = 7;
 pub const NFTA_SET_DESC: u16 = 9;
 pub const NFTA_SET_ID: u16 = 10;
 pub const NFTA_SET_USERDATA: u16 = 13;
+pub const NFTA_SET_HANDLE: u16 = 16;
 pub const NFTA_SET_DESC_SIZE: u16 = 1;
 pub const NFT_DATA_VERDICT: u32 = 0xffff_ff00;
 pub const NFT_SET_ANONYMOUS: u32 = 1;

@@ -5,6 +5,7 @@ mod create;
 mod errors;
 mod foreign;
 pub mod host;
+mod output;
 mod restore;
 mod same;
 

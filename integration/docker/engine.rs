@@ -1,6 +1,7 @@
 //! A real Docker engine in namespaces of its own, with an outside to reach it from.
 
 use super::need::{docker28, require};
+use crate::support::{LIMIT, Watchdog};
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -51,6 +52,7 @@ pub struct Engine {
     pid: u32,
     commands: ChildStdin,
     said: Mutex<Receiver<String>>,
+    watch: Option<Watchdog>,
 }
 
 impl Engine {
@@ -79,9 +81,13 @@ impl Engine {
         let (commands, stdout) = (holder.stdin.take().unwrap(), holder.stdout.take().unwrap());
         let (sender, said) = mpsc::channel();
         thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
-        let mut engine = Self { version, arguments: arguments.into(), root, cgroup, holder, pid: 0, commands, said: Mutex::new(said) };
+        let mut engine =
+            Self { version, arguments: arguments.into(), root, cgroup, holder, pid: 0, commands, said: Mutex::new(said), watch: None };
         let line = engine.said.lock().unwrap().recv_timeout(PATIENCE).unwrap_or_else(|_| engine.failed("the host could not be made"));
         engine.pid = line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"));
+        // Whatever a test waits for ends with the host.
+        let pid = engine.pid.to_string();
+        engine.watch = Some(Watchdog::new(LIMIT, move || drop(Command::new("kill").args(["-KILL", &pid]).status())));
         Some(engine)
     }
 
@@ -296,6 +302,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.watch = None;
         // The pid namespace dies with its first process, and that is over when `unshare` has ended.
         match self.pid {
             0 => drop(self.holder.kill()),

@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::RangeInclusive};
 use dockgate::{
     lab::Party,
     model::{Family, Interface, Protocol},
-    policy::{Action, Block, Place, Policy, PolicyRule, PortRange, Ports, Sources, Strategy, Verdict},
+    policy::{Action, Addresses, Block, Place, Policy, PolicyRule, PortRange, Ports, Sources, Strategy, Verdict},
     rule::Parser,
     syntax::split,
 };
@@ -42,6 +42,9 @@ pub const PROTOCOLS: &[Protocol] = &[Protocol::TCP, Protocol::UDP, Protocol::SCT
 const TITLES: &[&str] = &["web", "past web", "web 2", "past-web", "Äöü", "a rule with quite a long title", "-j", "! x", "a\\\"b'", "DROP"];
 
 const PREFIXES: &[&str] = &["one", "two", "three words \"quoted\"", "-j", "! x"];
+
+/// So many lists of a hundred have nobody in them.
+const EMPTY: usize = 6;
 
 /// As many as people write.
 pub const EVERYDAY: Size = Size { rules: 0..=7, sources: 1..=4, ports: 0..=3, wide: 40 };
@@ -173,8 +176,11 @@ impl Universe {
         text + dice.pick(&["-j DROP", "-j REJECT", "-j ACCEPT", "-j RETURN", "-j LOG --log-prefix raw"])
     }
 
-    /// Few, as people write them, or one by one or behind each other, as programs do.
+    /// Nobody, few, as people write them, or one by one or behind each other, as programs do.
     fn sources(&self, dice: &mut Dice, count: &RangeInclusive<usize>, wide: usize) -> Sources {
+        if dice.percent(EMPTY) {
+            return Sources { words: Vec::new(), addresses: Addresses::default() };
+        }
         let count = dice.within(count);
         let blocks: Vec<Block> = match dice.below(4) {
             0 => {

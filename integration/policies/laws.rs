@@ -9,7 +9,7 @@ use std::{
 use dockgate::{
     compile,
     model::{Family, Protocol},
-    policy::{Action, Addresses, Block, Expected, File, Lines, Policy, Ports, Read, Verdict},
+    policy::{Action, Addresses, Block, Expected, File, Lines, Policy, Ports, Read, State, Verdict},
 };
 use proptest::prelude::*;
 
@@ -345,7 +345,9 @@ fn all_of_the_language_means_what_it_says() {
     assert_eq!((families(7), families(8)), (vec![Family::Ip, Family::Ip6], vec![Family::Ip6]));
     let test = &policy.tests[0];
     assert_eq!(test.name, "the office reaches the portal");
-    assert_eq!((test.from, test.to), (IpAddr::from([192, 168, 1, 7]), Some(IpAddr::from([192, 168, 1, 99]))));
-    assert_eq!((test.to_port, test.expect), (Some((443, Protocol::TCP)), Expected::Pass));
+    let packet = test.packet;
+    assert_eq!((packet.from, packet.to), (IpAddr::from([192, 168, 1, 7]), Some(IpAddr::from([192, 168, 1, 99]))));
+    assert_eq!((packet.port, packet.protocol, test.expect), (Some(443), Some(Protocol::TCP), Expected::Pass));
+    assert_eq!((packet.outward, packet.state), (None, State::New));
     assert_eq!(policy.tests[1].name, "the test at line 63");
 }

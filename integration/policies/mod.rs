@@ -2,6 +2,7 @@
 
 mod errors;
 mod laws;
+mod lists;
 mod schema;
 
 use std::{

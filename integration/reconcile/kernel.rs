@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     iptables::Installed,
-    support::{call, in_netns, run},
+    support::{Stop, call, in_netns, run},
 };
 
 const OTHERS: &[&str] = &["-s 192.0.2.1/32 -j DROP", "-i eth7 -p tcp -m tcp --dport 22 -j RETURN", "-s 192.0.2.2/32 -j DROP"];
@@ -173,6 +173,7 @@ fn others_lose_nothing_while_policies_come_and_go() {
         add_others();
         let stop = AtomicBool::new(false);
         let written = thread::scope(|scope| {
+            let stopped = Stop(&stop);
             let writer = scope.spawn(|| {
                 let mut written = 0;
                 while !stop.load(Ordering::Relaxed) {
@@ -190,7 +191,7 @@ fn others_lose_nothing_while_policies_come_and_go() {
             for round in 0..50 {
                 host.apply(&both[round % 2]).unwrap();
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stopped);
             writer.join().unwrap()
         });
         assert!(written > 3, "{written} rules were written meanwhile");

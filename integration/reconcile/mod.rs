@@ -1,5 +1,6 @@
 //! From one policy to the next, whatever stands there: without a kernel, with it, and as programs.
 
+mod churn;
 mod cost;
 mod in_force;
 mod kernel;
@@ -9,6 +10,7 @@ mod processes;
 mod properties;
 mod sessions;
 mod sets;
+mod state;
 mod trials;
 
 use std::{fs, path::PathBuf};

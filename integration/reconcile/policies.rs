@@ -10,8 +10,17 @@ use proptest::{
     sample::{select, subsequence},
 };
 
-const ADDRESSES: &[&str] =
-    &["192.168.1.0/24", "10.1.2.3-10.1.2.9", "203.0.113.7", "198.51.100.0/25", "2001:db8:1::/48", "2001:db8::7", "office", "many"];
+const ADDRESSES: &[&str] = &[
+    "192.168.1.0/24",
+    "10.1.2.3-10.1.2.9",
+    "203.0.113.7",
+    "198.51.100.0/25",
+    "2001:db8:1::/48",
+    "2001:db8::7",
+    "office",
+    "many",
+    "nobody",
+];
 const PORTS: &[&str] = &["443/tcp", "80/tcp", "8000-8010/udp", "53/udp", "any/sctp"];
 const RAW: &[&str] = &["-i eth0 -p tcp --tcp-flags SYN,RST SYN -j DROP", "-m limit --limit 5/s -j LOG", "-i lan0 -j ACCEPT"];
 
@@ -48,7 +57,7 @@ pub fn text() -> impl Strategy<Value = String> {
     (head, rules).prop_map(|((external, default, established, many), rules)| {
         let many: String = (0..many).map(|n| format!("\"100.64.{n}.{}\", ", n * 7 % 256)).collect();
         format!(
-            "external = {}\ndefault = \"{default}\"\nestablished = {established}\n[groups]\noffice = [\"172.16.5.0/24\", \"fd00::/8\"]\nmany = [{many}]\n{}",
+            "external = {}\ndefault = \"{default}\"\nestablished = {established}\n[groups]\nnobody = []\noffice = [\"172.16.5.0/24\", \"fd00::/8\"]\nmany = [{many}]\n{}",
             list(&external),
             rules.concat()
         )

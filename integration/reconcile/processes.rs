@@ -1,4 +1,4 @@
-//! Several processes, and a history that somebody broke.
+//! Several processes, and the folder that they have in common.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
@@ -57,65 +57,14 @@ fn of_changes_at_once_each_has_its_step_back() {
 }
 
 #[test]
-fn a_broken_history_stops_only_the_way_back() {
-    const NAME: &str = "reconcile::processes::a_broken_history_stops_only_the_way_back";
-    in_netns(NAME, || {
-        if Installed::find(NAME).is_none() {
-            return;
-        }
-        let folder = folder("broken");
-        let (state, web, other) = (folder.join("state"), policy(&folder, "web", 443), policy(&folder, "other", 80));
-        let records = || {
-            let dir = fs::read_dir(&state).unwrap().next().unwrap().unwrap().path();
-            let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-            paths.sort();
-            paths
-        };
-        for file in [&web, &other, &web] {
-            assert_eq!(dockgate(&state, &["apply", file]).code, 0);
-        }
-        assert_eq!(records().len(), 3);
-        let whole = fs::read(&records()[2]).unwrap();
-        for broken in [
-            "",
-            "{}",
-            "no JSON",
-            &String::from_utf8_lossy(&whole)[..whole.len() / 2],
-            &String::from_utf8_lossy(&whole).replace("*filter", "*filtre"),
-        ] {
-            fs::write(&records()[2], broken).unwrap();
-            let before = dockgate(&state, &["status"]);
-            assert!(before.code == 0 && before.out.contains("policy web "), "{before:?}");
-            let done = dockgate(&state, &["rollback"]);
-            assert_eq!(done.code, 4, "{broken}: {done:?}");
-            assert!(done.err.contains("is not a record of a change") && done.err.contains("hint: remove it"), "{done:?}");
-            assert_eq!(dockgate(&state, &["status"]).out, before.out);
-            // It does not stand in the way of a change.
-            assert_eq!(dockgate(&state, &["plan", &web]).code, 0);
-        }
-        fs::remove_file(&records()[2]).unwrap();
-        assert!(dockgate(&state, &["rollback"]).out.starts_with("rolled back, and nothing was to be changed for it: policy web "));
-        // Files of others in the folder are nothing to it.
-        fs::write(records()[0].with_file_name("notes.txt"), "mine").unwrap();
-        assert_eq!(dockgate(&state, &["apply", &other]).code, 0);
-        assert!(dockgate(&state, &["rollback"]).out.contains("policy web "));
-    });
-}
-
-#[test]
-fn a_folder_that_others_could_write_is_not_used() {
-    const NAME: &str = "reconcile::processes::a_folder_that_others_could_write_is_not_used";
+fn a_folder_is_made_for_the_first_change_and_for_its_owner_alone() {
+    const NAME: &str = "reconcile::processes::a_folder_is_made_for_the_first_change_and_for_its_owner_alone";
     in_netns(NAME, || {
         if Installed::find(NAME).is_none() {
             return;
         }
         let folder = folder("folders");
         let web = policy(&folder, "web", 443);
-        // Below `/` all belong to somebody who is not root here.
-        let done = dockgate(Path::new("/proc/sys"), &["apply", &web]);
-        assert!(done.code == 4 && done.err.starts_with("error: "), "{done:?}");
-        let status = dockgate(&folder, &["status"]);
-        assert!(status.out.contains("no policy"), "nothing was changed: {status:?}");
         // What is only looked at needs no folder, and makes none.
         let none = folder.join("none");
         assert_eq!(dockgate(&none, &["plan", &web]).code, 5);

@@ -1,13 +1,13 @@
 //! What people read: whole sessions, as they look on a terminal without colour.
 //! `fixtures/sessions/*.txt`
 
-use std::{env, fs, path::Path, process::Command, thread, time::Duration};
+use std::{env, fs, path::Path, process::Command};
 
 use super::folder;
 use crate::{
     commands::host::unprivileged,
     iptables::Installed,
-    support::{call, finish, golden, in_netns},
+    support::{call, finish, golden, in_netns, until},
 };
 
 const WEB: &str = r#"external = ["lo"]
@@ -187,10 +187,7 @@ fn a_trial_and_its_ends() {
             let file = if end.contains("confirm") || end.contains("remove") { "next.toml" } else { "web.toml" };
             let line = format!("dockgate apply {file} --confirm 3600s");
             let trial = session.command(&line).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-            while !finish(session.command("dockgate status"), "").out.contains("on trial for another") {
-                assert!(trial.id() > 0);
-                thread::sleep(Duration::from_millis(20));
-            }
+            until("the trial begins", || finish(session.command("dockgate status"), "").out.contains("on trial for another"));
             let status = plain(&finish(session.command("dockgate status"), "").out);
             session.text += &format!("$ {line} &\n$ dockgate status\n{}\n", seconds(&status));
             if end.contains("confirm") {
@@ -213,14 +210,10 @@ fn a_trial_and_its_ends() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        while !finish(session.command("dockgate status"), "").out.contains("on trial for another") {
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the trial begins", || finish(session.command("dockgate status"), "").out.contains("on trial for another"));
         trial.kill().unwrap();
         trial.wait().unwrap();
-        while !finish(session.command("dockgate status"), "").out.contains("a trial is over") {
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the trial is over", || finish(session.command("dockgate status"), "").out.contains("a trial is over"));
         session.text += "$ dockgate apply next.toml --confirm 5s\nKilled\n\n";
         session.all(&[
             "dockgate status",
@@ -290,6 +283,28 @@ fn what_is_refused_changes_nothing_and_says_where() {
 }
 
 #[test]
+fn a_policy_whose_tests_fail_is_not_applied() {
+    in_session("tests", "reconcile::sessions::a_policy_whose_tests_fail_is_not_applied", |mut session| {
+        let test = |name: &str, from: &str, expect: &str| {
+            format!(
+                "\n[[test]]\nname = \"{name}\"\npacket = {{ in = \"lo\", from = \"{from}\", to_port = \"443/tcp\" }}\nexpect = \"{expect}\"\n"
+            )
+        };
+        let good = WEB.to_owned() + &test("the office reaches the portal", "192.168.1.7", "pass");
+        let wrong = test("nobody else does", "203.0.113.7", "drop") + &test("others are told", "198.51.100.7", "reject");
+        session.write("tests.toml", &(good.clone() + &wrong));
+        for words in ["check", "plan", "apply", "apply --dry-run", "apply --confirm 60s", "bench --seconds 1", "--json check"] {
+            session.run(&format!("dockgate {words} tests.toml"));
+        }
+        assert_eq!(call("nft", "list ruleset", "").ok(), "");
+        session.all(&["dockgate check tests.toml --skip-tests", "dockgate apply tests.toml --skip-tests"]);
+        session.write("tests.toml", &good);
+        session.all(&["dockgate check tests.toml", "dockgate plan tests.toml"]);
+        session.end("tests");
+    });
+}
+
+#[test]
 fn without_permission_one_sentence_says_so() {
     in_session("denied", "reconcile::sessions::without_permission_one_sentence_says_so", |session| {
         let file = session.folder.join("web.toml").display().to_string();
@@ -316,5 +331,5 @@ fn every_snapshot_is_some_sessions() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sessions");
     let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["first.txt", "others.txt", "refused.txt", "sets.txt", "trial.txt"]);
+    assert_eq!(names, ["first.txt", "others.txt", "refused.txt", "sets.txt", "tests.txt", "trial.txt"]);
 }

@@ -1,12 +1,15 @@
 //! What tests need that touch the kernel: a namespace of their own, and tools that may be missing.
 
+mod ends;
 mod program;
 
+pub use ends::{LIMIT, Stop, Watchdog, output_within, until};
 pub use program::{Done, call, dockgate, finish, golden, uncommented};
 
 use std::{
     env,
     io::{self, Write as _},
+    os::unix::process::CommandExt as _,
     process::{Command, Stdio},
 };
 
@@ -27,14 +30,14 @@ pub fn in_netns(test: &str, body: impl FnOnce()) {
     }
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture"]).env(CHILD, test);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = match lab::spawn(command, Userns::Always) {
         Err(error @ lab::Error::Entry { .. }) => {
             return skip(test, "netns", &format!("{error}\nhint: {}", error.hint().unwrap_or_default()));
         }
         spawned => spawned.unwrap(),
     };
-    let output = child.wait_with_output().unwrap();
+    let output = output_within(child, LIMIT, test);
     let text = String::from_utf8_lossy(&output.stdout);
     print!("{text}");
     for line in String::from_utf8_lossy(&output.stderr).lines() {

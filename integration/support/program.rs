@@ -10,6 +10,8 @@ use std::{
 
 use dockgate::syntax::split;
 
+use super::{LIMIT, output_within};
+
 /// What a program did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
@@ -48,11 +50,11 @@ pub fn dockgate(line: &str, input: &str) -> Done {
 pub fn finish(mut command: Command, input: &str) -> Done {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let mut stdin = child.stdin.take().unwrap();
+    let (mut stdin, what) = (child.stdin.take().unwrap(), format!("{command:?}"));
     let output = thread::scope(|scope| {
         // Whoever does not read it all has seen enough.
         scope.spawn(move || stdin.write_all(input.as_bytes()));
-        child.wait_with_output().unwrap()
+        output_within(child, LIMIT, &what)
     });
     Done { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -60,16 +60,12 @@ impl Table {
     /// # Errors
     /// [`NetlinkError`]
     pub fn read(netlink: &mut Netlink, family: Family) -> Result<Self, NetlinkError> {
-        const ATTEMPTS: u32 = 16;
-        for _ in 0..ATTEMPTS {
-            let ruleset = Ruleset::read_raw(netlink, family, Which::All)?;
+        netlink.snapshot(format_args!("the table `{family} filter`"), |netlink, generation| {
+            let ruleset = Ruleset::read_at(netlink, generation, family, Which::All, true)?;
             let contents = Contents::read(netlink, family)?;
             let version = ruleset::detect_dialect(netlink, &ruleset)?.into();
-            if netlink.generation()? == ruleset.generation {
-                return Ok(Self { ruleset, contents, version });
-            }
-        }
-        Err(NetlinkError::Busy(format!("the table `{family} filter`")))
+            Ok(Self { ruleset, contents, version })
+        })
     }
 }
 

@@ -18,4 +18,6 @@ pub enum ExitCode {
     TakenBack = 6,
     /// The policy is written, but something of the host keeps it from being in force.
     NotInForce = 7,
+    /// Done, but what was to be printed could not be written.
+    Unwritten = 8,
 }

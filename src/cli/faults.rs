@@ -163,6 +163,14 @@ pub fn hindrances(host: &mut Host, desired: Option<&Compiled>) -> Result<Vec<(Fa
     Ok(found)
 }
 
+/// The same of what stands, where a change was made: that it can't be found out is no error.
+pub fn after_change(host: &mut Host) -> Vec<(Family, Fault)> {
+    host.hindrances(None).unwrap_or_else(|error| {
+        report::note(&format!("the change was made; whether it is in force could not be found out: {error}"));
+        Vec::new()
+    })
+}
+
 /// Says them on stderr, once for both families where it is the same.
 pub fn say(found: &[(Family, Fault)], planned: bool) {
     let policy = if planned { "the policy would not be in force" } else { "the policy is written, but it is not in force" };

@@ -27,11 +27,15 @@ pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
 }
 
 /// Says what keeps rules from working, where something does; and of what was `seen` before the write
-/// or stands in FORWARD what iptables does not understand.
-///
-/// # Errors
-/// [`NetlinkError`]
-pub fn notes(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result<(), NetlinkError> {
+/// or stands in FORWARD what iptables does not understand. The change is made: that this can't be found out is
+/// no error.
+pub fn notes(netlink: &mut Netlink, family: Family, seen: Vec<Finding>) {
+    if let Err(error) = look(netlink, family, seen) {
+        unknown(&error);
+    }
+}
+
+fn look(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result<(), NetlinkError> {
     let (jump, forward) = docker::jump_now(netlink, family)?;
     seen.extend(audit::glance_at_rules(family, &ChainName::forward(), &forward));
     warn(family, &seen);
@@ -57,16 +61,21 @@ pub fn notes(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> R
 }
 
 /// Says what stands in FORWARD that iptables does not understand, and which backend Docker uses.
-///
-/// # Errors
-/// [`NetlinkError`]
-pub fn glance(netlink: &mut Netlink, family: Family) -> Result<(), NetlinkError> {
-    let (_, forward) = docker::jump_now(netlink, family)?;
-    warn(family, &audit::glance_at_rules(family, &ChainName::forward(), &forward));
-    if docker::nftables_backend(netlink)? {
-        say_nftables_backend();
+pub fn glance(netlink: &mut Netlink, family: Family) {
+    let mut seen = || -> Result<bool, NetlinkError> {
+        let (_, forward) = docker::jump_now(netlink, family)?;
+        warn(family, &audit::glance_at_rules(family, &ChainName::forward(), &forward));
+        docker::nftables_backend(netlink)
+    };
+    match seen() {
+        Ok(true) => say_nftables_backend(),
+        Ok(false) => {}
+        Err(error) => unknown(&error),
     }
-    Ok(())
+}
+
+fn unknown(error: &NetlinkError) {
+    report::note(&format!("the change was made; what becomes of it on this host could not be found out: {error}"));
 }
 
 /// With Docker's nftables backend, what holds and what does not.

@@ -97,10 +97,12 @@ fn write(netlink: &mut Netlink, global: &Global, source: &Source<'_>, invocation
         report::note(&format!("{} rules that dockgate can't read were left as they are: handle {}", kept.len(), handles.join(", ")));
     }
     if let Some(chain) = unseen {
-        let rules = ruleset::rules(netlink, family, &chain).map_err(|error| report::netlink(&error))?;
+        // The change is made: what can't be seen is only not warned of.
+        let rules = ruleset::rules(netlink, family, &chain).unwrap_or_default();
         seen.extend(audit::glance_at_rules(family, &chain, &rules));
     }
-    host::notes(netlink, family, seen).map_err(|error| report::netlink(&error))
+    host::notes(netlink, family, seen);
+    Ok(())
 }
 
 /// A chain with up to so many rules and jumps to it is looked into only for what others wrote there.

@@ -13,6 +13,7 @@ mod host;
 mod iptables;
 mod list;
 mod look;
+mod output;
 mod policy;
 mod print;
 mod report;
@@ -60,7 +61,8 @@ const EXIT_CODES: &str = "Exit codes, as those of iptables:
      being in force; list: packets pass that DOCKER-USER should stop
   6  a policy on trial was not confirmed in time, and what stood before holds
   7  the policy is written, but something of this host keeps it from being in force
-With each but 0 and 7 nothing was changed.";
+  8  done, but what was to be printed could not be written (disk full, or closed)
+With each but 0, 7 and 8 nothing was changed.";
 
 /// Options of all commands.
 #[derive(Debug, Default, clap::Args)]
@@ -142,11 +144,14 @@ enum Command {
         #[arg(short, long)]
         noflush: bool,
     },
-    /// Is a policy sound? Says all that is wrong with it; asks no kernel, needs no root
+    /// Is a policy sound, and do its tests pass? Says all that is wrong with it; asks no kernel, needs no root
     Check {
         /// Files, folders (all in them that ends in .toml), or - for standard input
         #[arg(required = true, value_name = "POLICY")]
         policy: Vec<PathBuf>,
+        /// Do not run the policy's tests
+        #[arg(long)]
+        skip_tests: bool,
     },
     /// What would a policy change here? As a difference; exit code 5 if there is something to do
     Plan {
@@ -217,6 +222,9 @@ struct How {
     /// mark), auto; instead of what the policy says of it
     #[arg(long, value_name = "STRATEGY", value_parser = strategy())]
     strategy: Option<Strategy>,
+    /// Do not run the policy's tests; else nothing is done if one of them fails
+    #[arg(long)]
+    skip_tests: bool,
 }
 
 fn strategy() -> impl TypedValueParser<Value = Strategy> {
@@ -254,6 +262,7 @@ impl Global {
 
 /// Runs the command that these arguments (the program's name first) are.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    output::secure();
     let args: Vec<OsString> = args.into_iter().collect();
     match in_short(&args) {
         Some((family, words)) => end(iptables::run(family, words, &Global::default())),
@@ -270,19 +279,22 @@ fn at_length(args: Vec<OsString>) -> ExitCode {
             end(dispatch(&cli))
         }
         Err(error) => {
-            // Help and version are no errors; a broken pipe is none either.
-            let _ = error.print();
-            if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+            let text = error.render().to_string();
+            // Help and version are no errors.
+            match error.use_stderr() {
+                true => end(Err(Failure::printed(ExitCode::Usage, text))),
+                false => end(report::print(&text)),
+            }
         }
     }
 }
 
 fn end(done: Result<(), Failure>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::Success,
+        Ok(()) => output::ending(ExitCode::Success, false),
         Err(failure) => {
             failure.print();
-            failure.code()
+            output::ending(failure.code(), !failure.is_silent())
         }
     }
 }
@@ -344,7 +356,7 @@ fn perform(cli: &Cli) -> Result<(), Failure> {
         Command::List => list::run(&cli.global),
         Command::Audit => audit::run(&cli.global),
         Command::Save { counters } => restore::save(&cli.global, *counters),
-        Command::Check { policy } => check::run(&cli.global, policy),
+        Command::Check { policy, skip_tests } => check::run(&cli.global, policy, *skip_tests),
         Command::Plan { policy, how } => policy::plan(&cli.global, policy, *how),
         Command::Apply { policy, how, confirm: None } => policy::apply(&cli.global, policy, *how),
         Command::Apply { policy, how, confirm: Some(length) } => trial::apply(&cli.global, policy, *how, *length),
@@ -366,7 +378,7 @@ fn trace(verbose: u8) {
         _ => tracing::Level::TRACE,
     };
     if verbose > 0 {
-        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| output::Talk);
         subscriber.with_target(false).with_ansi(false).without_time().init();
     }
 }

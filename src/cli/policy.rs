@@ -26,15 +26,30 @@ pub(super) struct Loaded {
 
 /// Reads and checks the policy in these files.
 pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
-    let read = Policy::load(paths).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
+    let read = read(paths, how.skip_tests)?;
     if let Some(failure) = Failure::policy(&read) {
-        return Err(failure);
+        let only_tests = !read.tried.is_empty();
+        return Err(if only_tests { failure.hint("with --skip-tests it is done all the same") } else { failure });
     }
     report::warnings(&read);
     say_missing_interfaces(&read.policy);
     let name = paths.first().and_then(|path| path.file_stem()).map_or_else(|| "policy".into(), |name| name.to_string_lossy());
     let compiled = compile::docker_user(&read.policy, &name, how.strategy);
     Ok(Loaded { read, compiled })
+}
+
+/// Reads the policy in these files, and runs its tests.
+pub(super) fn read(paths: &[PathBuf], skip_tests: bool) -> Result<Read, Failure> {
+    let mut read = Policy::load(paths).map_err(|error| {
+        let failure = Failure::new(ExitCode::Usage, error.to_string());
+        error.hint.iter().fold(failure, |failure, hint| failure.hint(hint))
+    })?;
+    match read.policy.tests.len() {
+        0 => {}
+        _ if !skip_tests => read.run_tests(),
+        count => report::note(&format!("skipped: {} of the policy", difference::number(count, "test"))),
+    }
+    Ok(read)
 }
 
 /// A rule for an interface that is not there matches nothing; it may come, so that is no error. One that
@@ -64,6 +79,9 @@ pub(super) fn open(global: &Global) -> Result<Host, Failure> {
     refuse_legacy()?;
     let mut host = look()?;
     host.set_options(global.options());
+    if let Some(folder) = host.history().elsewhere().filter(|_| !global.dry_run) {
+        report::note(&format!("/run/dockgate can't be written here; the steps back are kept in {}", folder.display()));
+    }
     Ok(host)
 }
 
@@ -72,7 +90,9 @@ fn refuse_legacy() -> Result<(), Failure> {
 }
 
 pub(super) fn look() -> Result<Host, Failure> {
-    Host::open().map_err(|error| failed(&error, None))
+    let mut host = Host::open().map_err(|error| failed(&error, None))?;
+    host.set_say(report::note);
+    Ok(host)
 }
 
 /// A change that was not made, with the place in the policy if there is one.
@@ -88,6 +108,15 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         }
         LiveError::History(HistoryError::Damaged(_)) => {
             Failure::new(ExitCode::Resource, error.to_string()).hint("remove it; the steps behind it are then one nearer")
+        }
+        LiveError::History(HistoryError::NotOurs(_) | HistoryError::Writable(_)) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint(
+                "each folder of the path must be yours or root's, and writable for nobody else; DOCKGATE_STATE=/path names another folder",
+            ),
+        LiveError::History(HistoryError::NotRoot(_)) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint("run it with sudo; DOCKGATE_STATE=/path begins a history of your own, of which root's `dockgate rollback` knows nothing"),
+        LiveError::History(HistoryError::Locked { .. }) => {
+            Failure::new(ExitCode::Resource, error.to_string()).hint("nothing was changed; try again when it has ended")
         }
         LiveError::History(_) => Failure::new(ExitCode::Resource, error.to_string())
             .hint("what stands is written there before each change; DOCKGATE_STATE=/path names another folder"),
@@ -137,12 +166,15 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     let loaded = load(paths, how)?;
     let mut host = open(global)?;
     let outcome = host.apply(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    let found = faults::hindrances(&mut host, global.dry_run.then_some(&loaded.compiled))?;
+    let found = match global.dry_run {
+        true => faults::hindrances(&mut host, Some(&loaded.compiled))?,
+        false => faults::after_change(&mut host),
+    };
     show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done }, &found)?;
     if global.dry_run && !outcome.plan.is_empty() {
         report::note(DRY);
     }
-    glance(&mut host)?;
+    glance(&mut host);
     faults::say(&found, global.dry_run);
     if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
@@ -150,22 +182,22 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
 /// Says what keeps a policy that is deployed from being in force; with an exit code of its own where
 /// something does.
 pub(super) fn in_force(host: &mut Host) -> Result<(), Failure> {
-    let deployed = host.status().map_err(|error| report::netlink(&error))?.iter().any(Status::stands);
-    let found = if deployed { faults::hindrances(host, None)? } else { Vec::new() };
+    let deployed = host.status().is_ok_and(|both| both.iter().any(Status::stands));
+    let found = if deployed { faults::after_change(host) } else { Vec::new() };
     faults::say(&found, false);
     if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
 
 /// What keeps the policy from working here, where something does.
-pub(super) fn notes(host: &mut Host) -> Result<(), Failure> {
-    glance(host)?;
-    faults::say(&faults::hindrances(host, None)?, false);
-    Ok(())
+pub(super) fn notes(host: &mut Host) {
+    glance(host);
+    let found = faults::after_change(host);
+    faults::say(&found, false);
 }
 
 /// What stands in FORWARD that iptables does not understand, and which backend Docker uses.
-fn glance(host: &mut Host) -> Result<(), Failure> {
-    Family::BOTH.into_iter().try_for_each(|family| host::glance(host.netlink(), family)).map_err(|error| report::netlink(&error))
+fn glance(host: &mut Host) {
+    Family::BOTH.into_iter().for_each(|family| host::glance(host.netlink(), family));
 }
 
 /// `dockgate remove`

@@ -2,13 +2,15 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write as _},
     ops::Range,
 };
 
 use unicode_width::UnicodeWidthStr;
 
-use super::ExitCode;
+use super::{
+    ExitCode,
+    output::{Stream, put},
+};
 use crate::{
     apply::{ApplyError, RefusedStep},
     compile::{self, Compiled},
@@ -69,6 +71,16 @@ impl Failure {
         Self { code, text: String::new() }
     }
 
+    /// An error in words that are somebody else's.
+    pub fn printed(code: ExitCode, text: String) -> Self {
+        Self { code, text }
+    }
+
+    /// Is there nothing to say of it?
+    pub fn is_silent(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// A change for a policy that was not made, at the rule that the kernel refused.
     pub fn refused(error: &ApplyError, policy: &Policy, compiled: &Compiled) -> Self {
         let rule = |line: Option<usize>| match line.and_then(|line| compiled.origin(line)) {
@@ -109,8 +121,7 @@ impl Failure {
 
     /// Writes it to stderr.
     pub fn print(&self) {
-        // If stderr is gone there is nobody to tell.
-        let _ = write!(io::stderr(), "{self}");
+        put(Stream::Err, &self.text);
     }
 
     /// Words that are wrong.
@@ -128,7 +139,7 @@ impl Failure {
         Self { code: ExitCode::Usage, text }
     }
 
-    /// A policy with errors, and its warnings; `None` if it is sound.
+    /// A policy with errors or tests that fail, and its warnings; `None` if it is sound.
     pub fn policy(read: &Read) -> Option<Self> {
         let errors = read.problems.iter().filter(|problem| !problem.warning).count();
         let warnings = match read.problems.len() - errors {
@@ -138,6 +149,11 @@ impl Failure {
         };
         let mut text = match errors {
             0 => return None,
+            // They are run only if nothing else is wrong.
+            _ if !read.tried.is_empty() => {
+                let fail = if errors == 1 { "fails" } else { "fail" };
+                format!("error: {errors} of {} {fail}{warnings}\n", super::difference::number(read.tried.len(), "test"))
+            }
             1 => format!("error: 1 mistake in the policy{warnings}\n"),
             many => format!("error: {many} mistakes in the policy{warnings}\n"),
         };
@@ -251,7 +267,7 @@ pub fn warnings(read: &Read) {
         many => format!("warning: the policy holds, but {many} things may not be meant\n"),
     };
     problems(&mut text, read);
-    let _ = io::stderr().write_all(text.as_bytes());
+    put(Stream::Err, &text);
 }
 
 /// Each problem with its line, the carets and the cure.
@@ -317,25 +333,22 @@ fn floor(line: &str, at: usize) -> usize {
     (0..=at).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0)
 }
 
-/// Writes data to stdout; a reader that went away is no error.
+/// Writes data to stdout. What can't be written does not stop a command: at its end it is told, with
+/// [`ExitCode::Unwritten`]. A reader that went away is no error.
 ///
 /// # Errors
-/// If stdout can't be written.
+/// None; it is what most commands end with.
 pub fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(ExitCode::Resource, format!("could not write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    put(Stream::Out, text);
+    Ok(())
 }
 
 /// Says something on stderr that is no error; in one write, so that no other's line gets into it.
 pub fn note(text: &str) {
-    let _ = io::stderr().write_all(format!("note: {text}\n").as_bytes());
+    put(Stream::Err, &format!("note: {text}\n"));
 }
 
 /// Says on stderr that something is wrong though it was done; in one write.
 pub fn warning(text: &str) {
-    let _ = io::stderr().write_all(format!("warning: {text}\n").as_bytes());
+    put(Stream::Err, &format!("warning: {text}\n"));
 }

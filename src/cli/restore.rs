@@ -1,6 +1,6 @@
 //! `dockgate save`, `dockgate restore`
 
-use std::{io::Read as _, path::Path};
+use std::{io, path::Path};
 
 use super::{
     ExitCode, Global, host,
@@ -12,6 +12,7 @@ use crate::{
     model::{ChainName, Family},
     netlink::Netlink,
     plan::{self, Plan},
+    policy::input,
     ruleset::{Ruleset, Which},
     save::{self, Saved},
 };
@@ -21,12 +22,10 @@ pub fn save(global: &Global, counters: bool) -> Result<(), Failure> {
     let mut netlink = Netlink::open().map_err(|error| report::netlink(&error))?;
     let mut text = String::new();
     for &family in global.families() {
-        let chains = Ruleset::read(&mut netlink, family, Which::None).map_err(|error| report::netlink(&error))?;
-        if chains.is_empty() {
+        let ruleset = Ruleset::read(&mut netlink, family, Which::Named(ChainName::is_writable)).map_err(|error| report::netlink(&error))?;
+        if ruleset.is_empty() {
             continue;
         }
-        let ours: Vec<ChainName> = chains.chains.into_iter().map(|chain| chain.name).filter(ChainName::is_writable).collect();
-        let ruleset = Ruleset::read(&mut netlink, family, Which::These(&ours)).map_err(|error| report::netlink(&error))?;
         let left_out = save::write(&mut text, &ruleset, counters, ChainName::is_writable).expect("a string takes everything");
         if left_out > 0 {
             report::note(&format!(
@@ -79,15 +78,14 @@ pub fn run(global: &Global, file: Option<&Path>, counters: bool, noflush: bool) 
     }
     let families: Vec<Family> = done.families().collect();
     let note = |family| host::notes(&mut netlink, family, seen.extract_if(.., |one| one.family == family).collect());
-    families.into_iter().try_for_each(note).map_err(|error| report::netlink(&error))
+    families.into_iter().for_each(note);
+    Ok(())
 }
 
 fn read(file: Option<&Path>) -> Result<String, Failure> {
+    let not_text = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let result = match file {
-        None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
-        }
+        None => input().and_then(|bytes| String::from_utf8(bytes).map_err(not_text)),
         Some(path) if path == Path::new("-") => return read(None),
         Some(path) => std::fs::read_to_string(path),
     };

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     compile::Identity,
     docker::{Guarded, Jump},
-    live::{History, Status},
+    live::{History, Record, Status},
     marks::TABLE,
 };
 
@@ -29,10 +29,11 @@ pub fn run(global: &Global) -> Result<(), Failure> {
     let status = host.status().map_err(|error| report::netlink(&error))?;
     let shown: Vec<&Status> = status.iter().filter(|status| global.families().contains(&status.family)).collect();
     if global.json {
-        let records = host.history().records().unwrap_or_default();
+        let (records, wrong) = known(host.history());
         let families: Vec<Value> = shown.iter().map(|status| json(status)).collect();
         let changed = records.first().map(|record| record.when);
-        report::print(&format!("{}\n", json!({ "changed": changed, "steps_back": records.len(), "families": families })))?;
+        let whole = json!({ "changed": changed, "steps_back": records.len(), "history_faults": wrong, "families": families });
+        report::print(&format!("{whole}\n"))?;
     } else {
         let look = Look::of_stdout();
         let families: String = shown.iter().map(|status| text(status, look)).collect();
@@ -41,15 +42,28 @@ pub fn run(global: &Global) -> Result<(), Failure> {
     if shown.iter().all(|status| status.faults.is_empty()) { Ok(()) } else { Err(Failure::silent(ExitCode::Pending)) }
 }
 
+/// The changes that can be taken back, the latest first, and what is wrong with the history. What holds is
+/// known from the kernel all the same.
+fn known(history: &History) -> (Vec<Record>, Vec<String>) {
+    let all = history.records().unwrap_or_else(|error| vec![Err(error)]);
+    let (mut records, mut wrong) = (Vec::new(), Vec::new());
+    for record in all {
+        match record {
+            Ok(record) => records.push(record),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    (records, wrong)
+}
+
 /// When it was changed last, and how far it can be taken back.
 fn changes(history: &History) -> String {
-    match history.records() {
-        // What stands is known from the kernel all the same.
-        Err(error) => format!("history: {error}\n"),
-        Ok(records) => records.first().map_or_else(String::new, |last| {
-            format!("last changed {}; {} known (dockgate rollback --list)\n", date(last.when), number(records.len(), "step back"))
-        }),
-    }
+    let (records, wrong) = known(history);
+    let wrong: String = wrong.iter().map(|wrong| format!("history: {wrong}\n")).collect();
+    let last = records.first().map_or_else(String::new, |last| {
+        format!("last changed {}; {} known (dockgate rollback --list)\n", date(last.when), number(records.len(), "step back"))
+    });
+    last + &wrong
 }
 
 fn text(status: &Status, look: Look) -> String {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     compile::{Compiled, Identity},
-    live::{Host, LiveError, Status, Trial},
+    live::{History, Host, LiveError, Status, Trial},
     marks::Table,
     model::Family,
 };
@@ -54,7 +54,7 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
     let before = Exactly::deployed(&look_at(&mut host)?);
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
     show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial }, &[])?;
-    notes(&mut host)?;
+    notes(&mut host);
     if global.dry_run {
         report::note(DRY);
         return Ok(());
@@ -205,22 +205,18 @@ fn current(host: &mut Host) -> Result<Option<Trial>, Failure> {
 pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure> {
     let mut host = open(global)?;
     if list {
-        let records = host.history().records().map_err(|error| failed(&error.into(), None))?;
-        let line = |(index, record): (usize, &crate::live::Record)| {
-            let policy = record.policy.as_deref().map_or_else(|| "no policy".to_owned(), |policy| format!("policy {policy}"));
-            format!("{:>3}  {}  before `{}`: {policy}\n", index + 1, date(record.when), record.what)
-        };
-        if records.is_empty() {
-            report::note("no change is known that could be taken back");
-        }
-        return report::print(&records.iter().enumerate().map(line).collect::<String>());
+        return show_records(host.history());
     }
     let trial = current(&mut host)?.is_some_and(|trial| !trial.left.is_zero());
     let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
     if global.dry_run {
         return dry(&outcome);
     }
-    let now = format!("{} is deployed", Exactly::deployed(&look_at(&mut host)?));
+    // It is done: what can't be seen of it is no error.
+    let now = match host.status() {
+        Err(error) => format!("what is deployed now could not be read: {error}"),
+        Ok(status) => format!("{} is deployed", Exactly::deployed(&status)),
+    };
     let done = match (trial, outcome.plan.is_empty()) {
         (true, _) => "the trial is ended",
         // Written down, and then killed before it was made; or somebody else took it back.
@@ -229,4 +225,24 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
     };
     report::print(&format!("{done}: {now}\n"))?;
     in_force(&mut host)
+}
+
+/// `dockgate rollback --list`: the number of each is that of the steps to it; what is no record is no step.
+fn show_records(history: &History) -> Result<(), Failure> {
+    let records = history.records().map_err(|error| failed(&error.into(), None))?;
+    if records.is_empty() {
+        report::note("no change is known that could be taken back");
+    }
+    let (mut text, mut number) = (String::new(), 0);
+    for record in &records {
+        text += &match record {
+            Ok(record) => {
+                number += 1;
+                let policy = record.policy.as_deref().map_or_else(|| "no policy".to_owned(), |policy| format!("policy {policy}"));
+                format!("{number:>3}  {}  before `{}`: {policy}\n", date(record.when), record.what)
+            }
+            Err(error) => format!("  -  {error}; it is passed over\n"),
+        };
+    }
+    report::print(&text)
 }

@@ -102,11 +102,10 @@ impl Fault {
 }
 
 /// Adds to each family's status what of the host keeps it from being in force; `applied` is when a policy
-/// was applied that should be there.
+/// was applied that should be there, where nothing of one is.
 pub(super) fn complete(both: &mut [Status; 2], standing: &[Standing; 2], site: &Site, applied: Option<u64>) {
-    let gone = both.iter().all(|status| !status.stands() && status.trial.is_none());
     for (status, Standing { ruleset, .. }) in both.iter_mut().zip(standing) {
-        if let (true, Some(applied)) = (gone, applied) {
+        if let Some(applied) = applied {
             let docker = ruleset.chains.iter().any(|chain| chain.name.as_str() == "DOCKER");
             status.faults.push(Fault::Gone { applied, docker });
         }

@@ -1,17 +1,19 @@
 use std::{
-    fmt::Write as _,
-    fs::{self, DirBuilder, File},
+    env,
+    fmt::{self, Write as _},
+    fs::File,
     io,
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{DirBuilderExt as _, MetadataExt as _},
-    },
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{Access, access},
+    process::geteuid,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::folder::Folder;
 use crate::{
     marks::Table,
     model::{DOCKER_USER, Family},
@@ -21,14 +23,29 @@ use crate::{
 
 /// What stood before each change: a folder with a file for each, the latest [`History::MOST`]. It is
 /// for one network namespace, and lives as long as the kernel's rules do: in `/run`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct History {
     dir: PathBuf,
+    place: Place,
+    say: fn(&str),
+}
+
+/// Why the history is where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Somebody named it.
+    Named,
+    /// The one of the host.
+    Host,
+    /// A namespace's root may not write the host's.
+    Elsewhere,
 }
 
 /// One change, and what stood before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
+    /// Its file's number: later changes have higher ones.
+    number: u64,
     /// Its file.
     path: PathBuf,
     /// When it was made, in seconds since 1970.
@@ -37,8 +54,6 @@ pub struct Record {
     pub what: String,
     /// The policy that stood before it, if one did: `NAME HASH`.
     pub policy: Option<String>,
-    /// [`seal`] of the text as it was written.
-    seal: String,
     /// What stood before it as `iptables-save` writes it, IPv4 first.
     text: [String; 2],
     /// Our own tables; empty where there was none.
@@ -58,12 +73,37 @@ pub enum HistoryError {
         /// Why not.
         error: io::Error,
     },
-    /// The folder is somebody else's.
+    /// The folder, one that it is in, or a link to it is somebody else's.
     #[error("`{}` belongs to another user, who could write a policy into it", .0.display())]
     NotOurs(PathBuf),
+    /// Others may write the folder, or one that it is in.
+    #[error("others may write `{}`, and so put a policy into it", .0.display())]
+    Writable(PathBuf),
+    /// The host's history is root's.
+    #[error("the steps back of this host are in `{}`, where only root may write", .0.display())]
+    NotRoot(PathBuf),
+    /// Another process holds the lock.
+    #[error("waited {seconds} s for another change of a policy to end{}: it holds the lock of `{}`",
+        holder.as_ref().map_or_else(String::new, |holder| format!(" ({holder})")), path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// The process, where that is known.
+        holder: Option<String>,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// A file is not what was written.
-    #[error("`{}` is not a record of a change", .0.display())]
+    #[error("`{}` is not a record of a change: it is damaged", .0.display())]
     Damaged(PathBuf),
+    /// What has a record's name is something else.
+    #[error("`{}` is not a record of a change: it is {why}", path.display())]
+    Strange {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        why: &'static str,
+    },
     /// There are fewer changes.
     #[error("{}", match .0 {
         0 => "no change is known that could be taken back".to_owned(),
@@ -77,148 +117,208 @@ impl History {
     /// How many changes are remembered.
     pub const MOST: usize = 20;
 
-    /// That of the calling thread's network namespace: below `$DOCKGATE_STATE`, else `/run/dockgate`,
-    /// else (without root) `$XDG_RUNTIME_DIR/dockgate` or the temporary directory.
-    ///
-    /// # Errors
-    /// [`HistoryError`]
-    pub fn open(netns: &str) -> Result<Self, HistoryError> {
-        if let Some(state) = std::env::var_os("DOCKGATE_STATE") {
-            return Self::at(&Path::new(&state).join(netns));
+    /// That of a network namespace: below `$DOCKGATE_STATE`, else `/run/dockgate`, which is one for the host.
+    /// Where root may not write that, as in a user namespace, it is in `$XDG_RUNTIME_DIR/dockgate` or in
+    /// the temporary directory, and [`History::elsewhere`] says so. The folder is looked at when it is used.
+    pub fn open(netns: &str) -> Self {
+        let of = |dir: PathBuf, place| Self { dir: dir.join(netns), place, say: |_| {} };
+        if let Some(state) = env::var_os("DOCKGATE_STATE").filter(|state| !state.is_empty()) {
+            return of(state.into(), Place::Named);
         }
-        // SAFETY: it has no arguments and can't fail.
-        let user = unsafe { libc::geteuid() };
-        let run = Path::new("/run/dockgate").join(netns);
-        if is_writable(&run) {
-            return Self::at(&run);
+        let run = PathBuf::from("/run/dockgate");
+        if !geteuid().is_root() || is_writable(&run) {
+            return of(run, Place::Host);
         }
-        let own = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("dockgate"));
-        Self::at(&own.unwrap_or_else(|| std::env::temp_dir().join(format!("dockgate-{user}"))).join(netns))
+        let own = env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("dockgate"));
+        of(own.unwrap_or_else(|| env::temp_dir().join(format!("dockgate-{}", geteuid().as_raw()))), Place::Elsewhere)
     }
 
     /// That in a folder. Before the first change it need not be there: it is made then, for its owner
     /// alone.
     ///
     /// # Errors
-    /// [`HistoryError`]
+    /// [`HistoryError`], if the folder is there and others could write it.
     pub fn at(dir: &Path) -> Result<Self, HistoryError> {
-        let dir = std::path::absolute(dir).map_err(|error| failed("find", dir, error))?;
-        let history = Self { dir };
-        history.check_owner()?;
-        Ok(history)
+        let dir = std::path::absolute(dir).map_err(|error| HistoryError::io("find", dir, error))?;
+        Folder::open(&dir)?;
+        Ok(Self { dir, place: Place::Named, say: |_| {} })
     }
 
-    /// Whoever owns the folder, or the one that it is in, could put a policy of his own there.
-    fn check_owner(&self) -> Result<(), HistoryError> {
-        // SAFETY: it has no arguments and can't fail.
-        let user = unsafe { libc::geteuid() };
-        let parent = self.dir.parent().filter(|parent| parent.parent().is_some());
-        for dir in std::iter::once(self.dir.as_path()).chain(parent) {
-            match fs::metadata(dir) {
-                Ok(found) if found.uid() == user || (dir != self.dir && found.uid() == 0) => {}
-                Ok(_) => return Err(HistoryError::NotOurs(dir.to_owned())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed("read", dir, error)),
+    /// Says what else is to be known by this: that another process is waited for, that a record is passed over.
+    pub fn set_say(&mut self, say: fn(&str)) {
+        self.say = say;
+    }
+
+    /// Where it is, if that is not where the host's is.
+    pub fn elsewhere(&self) -> Option<&Path> {
+        (self.place == Place::Elsewhere).then_some(&self.dir)
+    }
+
+    /// Of those who may change the ruleset and not the host's history, root's `rollback` would not know.
+    fn explain(&self, error: HistoryError) -> HistoryError {
+        match error {
+            HistoryError::Io { error, .. }
+                if self.place == Place::Host
+                    && !geteuid().is_root()
+                    && matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+            {
+                HistoryError::NotRoot(self.dir.clone())
             }
+            HistoryError::NotOurs(_) if self.place == Place::Host && !geteuid().is_root() => HistoryError::NotRoot(self.dir.clone()),
+            error => error,
         }
-        Ok(())
     }
 
-    /// Keeps other changes by way of this history out, until it is dropped.
-    pub(super) fn lock(&self) -> Result<File, HistoryError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(|error| failed("make the folder", &self.dir, error))?;
-        self.check_owner()?;
-        let locked = File::open(&self.dir).and_then(|dir| dir.lock().map(|()| dir));
-        locked.map_err(|error| failed("lock", &self.dir, error))
+    /// Keeps other changes by way of this history out, until it is dropped. The folder is made.
+    pub(super) fn lock(&self) -> Result<Locked<'_>, HistoryError> {
+        let folder = Folder::make(&self.dir).map_err(|error| self.explain(error))?;
+        let lock = folder.lock(self.say)?;
+        Ok(Locked { history: self, folder, _lock: lock })
     }
 
-    /// All changes, the latest first.
+    /// The same, if the folder is there.
+    pub(super) fn lock_if_there(&self) -> Result<Option<Locked<'_>>, HistoryError> {
+        match Folder::open(&self.dir).map_err(|error| self.explain(error))? {
+            None => Ok(None),
+            Some(_) => self.lock().map(Some),
+        }
+    }
+
+    /// All changes, the latest first; what is no record, or is damaged, is an error in its place.
     ///
     /// # Errors
-    /// [`HistoryError`]
-    pub fn records(&self) -> Result<Vec<Record>, HistoryError> {
-        let mut paths = self.paths()?;
-        paths.reverse();
-        paths.into_iter().map(Record::read).collect()
+    /// [`HistoryError`], if the folder can't be read.
+    pub fn records(&self) -> Result<Vec<Result<Record, HistoryError>>, HistoryError> {
+        let Some(folder) = Folder::open(&self.dir).map_err(|error| self.explain(error))? else { return Ok(Vec::new()) };
+        Ok(records(&folder)?.map(|(_, record)| record).collect())
     }
 
-    /// The record of the change that many steps ago.
+    /// The record of the change that many steps ago, and where it is. What is no record is no step.
     pub(super) fn back(&self, steps: usize) -> Result<Record, HistoryError> {
-        let mut paths = self.paths()?;
-        let index = paths.len().checked_sub(steps).filter(|index| *index < paths.len()).ok_or(HistoryError::NotSoMany(paths.len()))?;
-        Record::read(paths.swap_remove(index))
+        let mut known = 0;
+        if let Some(folder) = Folder::open(&self.dir).map_err(|error| self.explain(error))? {
+            for (_, record) in records(&folder)? {
+                match record {
+                    Err(error) => (self.say)(&format!("{error}; it is passed over")),
+                    Ok(record) => {
+                        known += 1;
+                        if known == steps {
+                            return Ok(record);
+                        }
+                    }
+                }
+            }
+        }
+        Err(HistoryError::NotSoMany(known))
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").field("dir", &self.dir).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// A history that nobody else changes.
+pub(super) struct Locked<'h> {
+    history: &'h History,
+    folder: Folder,
+    _lock: File,
+}
+
+impl Locked<'_> {
+    /// Could what stands before a change be written now?
+    pub(super) fn check_writable(&self, before: &[Ours; 2]) -> Result<(), HistoryError> {
+        self.folder.check_writable(&text_of("confirm", u64::MAX, before))
     }
 
-    /// Forgets the latest.
-    pub(super) fn forget(&self, steps: usize) -> Result<(), HistoryError> {
-        for path in self.paths()?.into_iter().rev().take(steps) {
-            fs::remove_file(&path).map_err(|error| failed("remove", &path, error))?;
-        }
-        Ok(())
+    /// Could records be removed now?
+    pub(super) fn check_removable(&self) -> Result<(), HistoryError> {
+        self.folder.check_removable()
     }
 
     /// Writes what stands before a change, over `again` if that was written for it already.
-    pub(super) fn write(&self, again: Option<PathBuf>, what: &str, when: u64, before: &[Ours; 2]) -> Result<PathBuf, HistoryError> {
-        let path = match again {
-            Some(path) => path,
-            None => self.dir.join(format!("{:08}.json", self.paths()?.last().map_or(0, |last| number(last)) + 1)),
+    pub(super) fn write(&self, again: Option<u64>, what: &str, when: u64, before: &[Ours; 2]) -> Result<u64, HistoryError> {
+        let number = match again {
+            Some(number) => number,
+            None => numbers(&self.folder)?.last().map_or(0, |(number, _)| *number) + 1,
         };
-        let policy = before.iter().find_map(Ours::identity).map(|identity| identity.to_string());
-        let [ip, ip6] = Family::BOTH.map(|family| text(family, &before[family as usize]));
-        let marks = before.each_ref().map(|ours| ours.marks.as_ref().map_or_else(String::new, Table::to_string));
-        let seal = seal([&ip, &ip6, &marks[0], &marks[1]]);
-        let record = json!({ "when": when, "what": what, "policy": policy, "seal": seal, "ip": ip, "ip6": ip6, "marks": marks });
-        let new = path.with_extension("new");
-        fs::write(&new, record.to_string()).and_then(|()| fs::rename(&new, &path)).map_err(|error| failed("write", &path, error))?;
-        Ok(path)
+        self.folder.write(&name(number), &text_of(what, when, before))?;
+        Ok(number)
     }
 
-    pub(super) fn drop_record(&self, path: &Path) {
+    /// Forgets a change that was not made.
+    pub(super) fn drop_record(&self, number: u64) {
         // It stays as a step back that changes nothing.
-        let _ = fs::remove_file(path);
+        let _ = self.folder.remove(&name(number));
+    }
+
+    /// Forgets a change that was taken back, and those after it. It was made: what can't be removed is only said.
+    pub(super) fn forget(&self, record: &Record) {
+        let all = records(&self.folder).into_iter().flatten();
+        for name in
+            all.take_while(|(number, _)| *number >= record.number).filter(|(_, record)| record.is_ok()).map(|(number, _)| name(number))
+        {
+            if let Err(error) = self.folder.remove(&name) {
+                (self.history.say)(&format!("{error}; it is a step back that changes nothing"));
+            }
+        }
     }
 
     /// Forgets the oldest beyond [`History::MOST`].
     pub(super) fn trim(&self) {
-        let paths = self.paths().unwrap_or_default();
-        for path in &paths[..paths.len().saturating_sub(Self::MOST)] {
-            let _ = fs::remove_file(path);
+        let all = numbers(&self.folder).unwrap_or_default();
+        for (_, name) in &all[..all.len().saturating_sub(History::MOST)] {
+            let _ = self.folder.remove(name);
         }
     }
+}
 
-    /// The files in the order of their numbers.
-    fn paths(&self) -> Result<Vec<PathBuf>, HistoryError> {
-        let entries = match fs::read_dir(&self.dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            entries => entries.map_err(|error| failed("read", &self.dir, error))?,
-        };
-        let mut paths: Vec<PathBuf> =
-            entries.into_iter().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
-        paths.sort();
-        Ok(paths)
+fn name(number: u64) -> String {
+    format!("{number:08}.json")
+}
+
+/// The numbers and names of what should be records, in order.
+fn numbers(folder: &Folder) -> Result<Vec<(u64, String)>, HistoryError> {
+    let number = |file: &str| {
+        let digits = file.strip_suffix(".json").filter(|digits| digits.len() <= 15)?;
+        digits.parse().ok().filter(|&number| name(number) == file)
+    };
+    let mut all: Vec<(u64, String)> = folder.names()?.into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
+    all.sort();
+    Ok(all)
+}
+
+/// The records, the latest first, each read when it is asked for.
+fn records(folder: &Folder) -> Result<impl Iterator<Item = (u64, Result<Record, HistoryError>)>, HistoryError> {
+    let all = numbers(folder)?;
+    Ok(all.into_iter().rev().map(|(number, name)| (number, Record::read(folder, number, &name))))
+}
+
+/// May this process write there, or make it?
+fn is_writable(dir: &Path) -> bool {
+    dir.ancestors().find(|dir| dir.exists()).is_some_and(|there| access(there, Access::WRITE_OK).is_ok())
+}
+
+impl HistoryError {
+    pub(super) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), error }
     }
 }
 
-/// Is it there to be written, or can it be made?
-fn is_writable(dir: &Path) -> bool {
-    let there = dir.ancestors().find(|dir| dir.exists());
-    let path = there.and_then(|dir| std::ffi::CString::new(dir.as_os_str().as_bytes()).ok());
-    // SAFETY: the string ends with a zero, and lives until the call is over.
-    path.is_some_and(|path| unsafe { libc::access(path.as_ptr(), libc::W_OK) } == 0)
-}
-
-fn number(path: &Path) -> u64 {
-    path.file_stem().and_then(|name| name.to_str()?.parse().ok()).unwrap_or_default()
+/// A record as it is written.
+fn text_of(what: &str, when: u64, before: &[Ours; 2]) -> String {
+    let policy = before.iter().find_map(Ours::identity).map(|identity| identity.to_string());
+    let [ip, ip6] = Family::BOTH.map(|family| text(family, &before[family as usize]));
+    let marks = before.each_ref().map(|ours| ours.marks.as_ref().map_or_else(String::new, Table::to_string));
+    let seal = seal([&ip, &ip6, &marks[0], &marks[1]]);
+    json!({ "when": when, "what": what, "policy": policy, "seal": seal, "ip": ip, "ip6": ip6, "marks": marks }).to_string()
 }
 
 /// Tells whether a text is all that was written.
 fn seal(texts: [&str; 4]) -> String {
     let hash = texts.into_iter().fold(Sha256::new(), |hash, text| hash.chain_update(text)).finalize();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn failed(what: &'static str, path: &Path, error: io::Error) -> HistoryError {
-    HistoryError::Io { what, path: path.to_owned(), error }
 }
 
 /// As `iptables-save -c` has it; the jump is the only rule of `DOCKER-USER`.
@@ -237,25 +337,25 @@ fn text(family: Family, ours: &Ours) -> String {
 }
 
 impl Record {
-    fn read(path: PathBuf) -> Result<Self, HistoryError> {
-        let text = fs::read_to_string(&path).map_err(|error| failed("read", &path, error))?;
-        let value: Value = serde_json::from_str(&text).map_err(|_| HistoryError::Damaged(path.clone()))?;
+    fn read(folder: &Folder, number: u64, name: &str) -> Result<Self, HistoryError> {
+        let (path, text) = (folder.path(name), folder.read(name)?);
+        let Ok(value) = serde_json::from_str::<Value>(&text) else { return Err(HistoryError::Damaged(path)) };
         let word = |key: &str| value[key].as_str().map(str::to_owned);
         let words = (value["when"].as_u64(), word("what"), word("seal"), word("ip"), word("ip6"));
-        let (Some(when), Some(what), Some(seal), Some(ip), Some(ip6)) = words else {
+        let (Some(when), Some(what), Some(written), Some(ip), Some(ip6)) = words else {
             return Err(HistoryError::Damaged(path));
         };
         // Records of earlier versions have no such tables.
         let marks = [0, 1].map(|index| value["marks"][index].as_str().unwrap_or_default().to_owned());
-        Ok(Self { path, when, what, policy: word("policy"), seal, text: [ip, ip6], marks })
+        // A text that says less than was written would take a policy away.
+        if written != seal([&ip, &ip6, &marks[0], &marks[1]]) {
+            return Err(HistoryError::Damaged(path));
+        }
+        Ok(Self { number, path, when, what, policy: word("policy"), text: [ip, ip6], marks })
     }
 
     /// What stood before the change, IPv4 first.
     pub(super) fn before(&self) -> Result<[Ours; 2], HistoryError> {
-        // A text that says less than was written would take a policy away.
-        if self.seal != seal([&self.text[0], &self.text[1], &self.marks[0], &self.marks[1]]) {
-            return Err(HistoryError::Damaged(self.path.clone()));
-        }
         let mut all = <[Ours; 2]>::default();
         for (ours, family) in all.iter_mut().zip(Family::BOTH) {
             let marks = self.marks[family as usize].as_str();

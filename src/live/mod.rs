@@ -32,6 +32,7 @@
 //! ```
 
 mod faults;
+mod folder;
 mod heal;
 mod history;
 mod site;
@@ -140,7 +141,7 @@ impl Host {
     /// [`LiveError`]
     pub fn open() -> Result<Self, LiveError> {
         let netlink = Netlink::open()?;
-        let history = History::open(&netlink.namespace())?;
+        let history = History::open(&netlink.namespace());
         Ok(Self::new(netlink, history))
     }
 
@@ -162,6 +163,11 @@ impl Host {
     /// What was there before each change.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Says by this what else is to be known of the history ([`History::set_say`]).
+    pub fn set_say(&mut self, say: fn(&str)) {
+        self.history.set_say(say);
     }
 
     /// What [`Host::apply`] would do.
@@ -199,15 +205,14 @@ impl Host {
         if status::read(&standing).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
             return self.end_trial();
         }
-        let _lock = match self.options.dry_run {
-            true => None,
-            false => Some(self.history.lock()?),
-        };
-        let record = self.history.back(steps)?;
+        let history = self.history.clone();
+        let locked = history.lock_if_there()?.filter(|_| !self.options.dry_run);
+        let record = history.back(steps)?;
         let desired = record.before()?;
-        let outcome = self.commit(|_| Ok(Cow::Borrowed(&desired)), |_| Ok(()))?;
-        if !self.options.dry_run {
-            self.history.forget(steps)?;
+        let can_forget = |_: &[Standing; 2]| locked.as_ref().map_or(Ok(()), |locked| Ok(locked.check_removable()?));
+        let outcome = self.commit(|_| Ok(Cow::Borrowed(&desired)), can_forget)?;
+        if let Some(locked) = &locked {
+            locked.forget(&record);
         }
         Ok(outcome)
     }
@@ -218,6 +223,7 @@ impl Host {
     /// [`LiveError::OtherMark`], [`LiveError`]
     pub fn try_out(&mut self, compiled: &Compiled, length: Duration) -> Result<Outcome, LiveError> {
         let desired = desired(compiled);
+        self.check_history()?;
         let (mut shown, mut failure) = (Outcome::default(), None);
         let known = self.known.as_ref();
         let plan = transact(&mut self.netlink, self.options, |netlink| {
@@ -301,9 +307,24 @@ impl Host {
         let site = Site::read(&mut self.netlink)?;
         let mut both = status::read(&standing);
         // What stands is known from the kernel, also where the history can't be read.
-        let last = self.history.back(1).ok().filter(|record| matches!(record.what.as_str(), "apply" | "confirm"));
-        faults::complete(&mut both, &standing, &site, last.map(|record| record.when));
+        let applied = if both.iter().any(|status| status.stands() || status.trial.is_some()) { None } else { self.applied() };
+        faults::complete(&mut both, &standing, &site, applied);
         Ok(both)
+    }
+
+    /// When the policy was applied that should be deployed, by the history; `None` where it knows of none.
+    fn applied(&self) -> Option<u64> {
+        let last = self.history.records().ok()?.into_iter().find_map(Result::ok)?;
+        matches!(last.what.as_str(), "apply" | "confirm").then_some(last.when)
+    }
+
+    /// Could what stands be written to the history, as a trial's confirmation will need?
+    fn check_history(&mut self) -> Result<(), LiveError> {
+        if !self.options.dry_run {
+            let standing = self.survey()?;
+            self.history.lock()?.check_writable(&standing.each_ref().map(Standing::ours))?;
+        }
+        Ok(())
     }
 
     /// One change, written to the history first.
@@ -313,20 +334,21 @@ impl Host {
         desired: impl FnMut(&[Standing; 2]) -> Result<Cow<'d, [Ours; 2]>, LiveError>,
     ) -> Result<Outcome, LiveError> {
         let (history, dry_run) = (self.history.clone(), self.options.dry_run);
-        let (mut written, mut lock) = (None, None);
+        let (mut written, mut locked) = (None, None);
         let done = self.commit(desired, |standing| {
             if !dry_run {
                 // From the first attempt on: each change has its record, and they come in its order.
-                if lock.is_none() {
-                    lock = Some(history.lock()?);
-                }
-                written = Some(history.write(written.take(), what, now(), &standing.each_ref().map(Standing::ours))?);
+                let locked = match &locked {
+                    Some(locked) => locked,
+                    None => locked.insert(history.lock()?),
+                };
+                written = Some(locked.write(written, what, now(), &standing.each_ref().map(Standing::ours))?);
             }
             Ok(())
         });
-        match (&done, written) {
-            (Err(_), Some(record)) => history.drop_record(&record),
-            (Ok(_), Some(_)) => history.trim(),
+        match (&done, written, locked) {
+            (Err(_), Some(record), Some(locked)) => locked.drop_record(record),
+            (Ok(_), Some(_), Some(locked)) => locked.trim(),
             _ => {}
         }
         done
@@ -402,19 +424,21 @@ impl Standing {
     }
 }
 
-/// Of both families. The first's generation is that of the plan: if anything changes meanwhile, the commit
-/// is refused.
+/// Of both families, all of it from one generation, which is that of the plan: if anything changes
+/// meanwhile, the commit is refused.
 fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2], NetlinkError> {
-    let mut read = |family| {
-        let ruleset = read(netlink, family, Which::Named(is_read))?;
-        let known = known.filter(|known| known.generation == ruleset.generation);
-        let own = match known {
-            Some(known) => OwnTable { deployed: known.marks[family as usize].clone(), trial: None },
-            None => OwnTable::read(netlink, family)?,
+    netlink.snapshot("the ruleset", |netlink, generation| {
+        let known = known.filter(|known| known.generation == generation);
+        let mut read = |family| {
+            let ruleset = read(netlink, generation, family, Which::Named(is_read))?;
+            let own = match known {
+                Some(known) => OwnTable { deployed: known.marks[family as usize].clone(), trial: None },
+                None => OwnTable::read(netlink, family)?,
+            };
+            Ok(Standing { ruleset, own })
         };
-        Ok(Standing { ruleset, own })
-    };
-    Ok([read(Family::Ip)?, read(Family::Ip6)?])
+        Ok([read(Family::Ip)?, read(Family::Ip6)?])
+    })
 }
 
 fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, ApplyError> {

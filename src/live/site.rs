@@ -4,7 +4,7 @@ use super::{Fault, Host, faults::hindrances};
 use crate::{
     compile::{self, Compiled, is_ours},
     docker::{self, Interfaces, Jump, Nat, Served},
-    model::{ChainName, DOCKER_USER, Family, TABLE},
+    model::{ChainName, DOCKER_USER, Family, Generation, TABLE},
     netlink::{Netlink, NetlinkError},
     ruleset::{Ruleset, Which},
     uapi::NFT_TABLE_F_DORMANT,
@@ -64,7 +64,7 @@ impl Host {
             let (few, names) = ([ChainName::forward(), ChainName::docker_user(), compile::root()], Which::Named(is_read));
             // Who may reach a port is told by all rules; that there is a jump, and to what, by few.
             let which = if site.proxied(family).is_empty() { Which::These(&few) } else { names };
-            let ruleset = read(self.netlink(), family, which)?;
+            let ruleset = self.netlink().snapshot("the ruleset", |netlink, generation| read(netlink, generation, family, which))?;
             let faults = hindrances(&ruleset, &site, desired);
             found.extend(faults.into_iter().map(|fault| (family, fault)));
         }
@@ -79,10 +79,10 @@ pub(super) fn is_read(name: &ChainName) -> bool {
 
 /// Reads these chains' rules; those of all chains where something stands in front of the jump to
 /// `DOCKER-USER`, which may lead to any.
-pub(super) fn read(netlink: &mut Netlink, family: Family, which: Which<'_>) -> Result<Ruleset, NetlinkError> {
-    let ruleset = Ruleset::read(netlink, family, which)?;
+pub(super) fn read(netlink: &mut Netlink, generation: Generation, family: Family, which: Which<'_>) -> Result<Ruleset, NetlinkError> {
+    let ruleset = Ruleset::read_at(netlink, generation, family, which, false)?;
     match docker::jump(&ruleset) {
-        Jump::At(_) => Ruleset::read(netlink, family, Which::All),
+        Jump::At(_) => Ruleset::read_at(netlink, generation, family, Which::All, false),
         _ => Ok(ruleset),
     }
 }

@@ -39,10 +39,10 @@ impl Parts {
 }
 
 impl OwnTable {
-    /// Reads it.
+    /// Reads it. To be called in a [`Netlink::snapshot`], where others may change it meanwhile.
     ///
     /// # Errors
-    /// [`NetlinkError`]
+    /// [`NetlinkError`]; `ENOENT` if a set is gone when its elements are asked for; [`NetlinkError::Torn`].
     pub fn read(netlink: &mut Netlink, family: Family) -> Result<Self, NetlinkError> {
         let Some(flags) = netlink.table_flags(family, TABLE)? else { return Ok(Self::default()) };
         let mut parts = Parts::default();
@@ -77,6 +77,9 @@ fn read_sets(netlink: &mut Netlink, family: Family, parts: &mut Parts) -> Result
             // nft adds an end before the first interval; it means nothing.
             set.elements.retain(|element| !(element.end && element.key == 0));
             set.elements.sort_unstable();
+            if set.elements.windows(2).any(|two| (two[0].key, two[0].end) == (two[1].key, two[1].end)) {
+                return Err(NetlinkError::Torn(request.what));
+            }
             parts.table(slot).sets.push(set);
         } else {
             parts.table(slot).strange = true;

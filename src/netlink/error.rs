@@ -29,6 +29,9 @@ pub enum NetlinkError {
     /// The ruleset changed during every attempt to read it.
     #[error("the ruleset kept changing while {0} was read; try again when it is calmer")]
     Busy(String),
+    /// Something came twice: it changed while it was read ([`super::Netlink::snapshot`] reads it again).
+    #[error("{0} changed while it was read; try again")]
+    Torn(String),
     /// The kernel took the bytes and did nothing.
     #[error("the kernel dropped the transaction without a word; nothing was changed")]
     Dropped,

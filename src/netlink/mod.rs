@@ -4,10 +4,14 @@
 //! down.
 
 mod error;
+mod sequence;
 mod socket;
 
 pub use error::NetlinkError;
 
+use std::fmt;
+
+use sequence::{Sequence, Told};
 use socket::Socket;
 
 use crate::{
@@ -32,6 +36,9 @@ const FIRST_REQUEST: u32 = 0x8000_0000;
 
 /// How often a dump is begun again when the ruleset changed while it ran.
 const DUMP_ATTEMPTS: u32 = 64;
+
+/// How often what belongs together is read again because the ruleset changed meanwhile.
+const SNAPSHOT_ATTEMPTS: u32 = 64;
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +143,37 @@ impl Netlink {
         generation.map(Generation).ok_or(NetlinkError::Malformed(request.what))
     }
 
+    /// Reads what belongs together from one generation: `read` is called with the present one, and again
+    /// if it is another afterwards. So is a refusal taken that comes while the ruleset changes: who asks
+    /// for the elements of a set that is just being replaced is told that there is no such set. If nothing
+    /// changed, the refusal stands.
+    ///
+    /// # Errors
+    /// Those of `read`; [`NetlinkError::Busy`], about `what`, if the ruleset kept changing.
+    pub fn snapshot<T>(
+        &mut self,
+        what: impl fmt::Display,
+        mut read: impl FnMut(&mut Self, Generation) -> Result<T, NetlinkError>,
+    ) -> Result<T, NetlinkError> {
+        let mut generation = self.generation()?;
+        for _ in 0..SNAPSHOT_ATTEMPTS {
+            let outcome = read(self, generation);
+            let torn = matches!(outcome, Err(NetlinkError::Torn(_)));
+            if !torn && !matches!(outcome, Ok(_) | Err(NetlinkError::Refused { .. })) {
+                return outcome;
+            }
+            let now = self.generation()?;
+            if now == generation && !torn {
+                return outcome;
+            }
+            tracing::debug!(%what, "the ruleset changed while it was read");
+            generation = now;
+        }
+        Err(NetlinkError::Busy(what.to_string()))
+    }
+
     /// Asks for all of something. `each` is called with every message and what was gathered so far;
-    /// if the ruleset changes meanwhile (`NLM_F_DUMP_INTR`), it begins again with a new `T`.
+    /// if the ruleset changes meanwhile (`NLM_F_DUMP_INTR`), or rules come twice or not at all, it begins again with a new `T`.
     ///
     /// # Errors
     /// [`NetlinkError::Busy`] if it kept changing.
@@ -154,10 +190,10 @@ impl Netlink {
         Err(NetlinkError::Busy(request.what.clone()))
     }
 
-    /// False if the dump was interrupted by a change.
+    /// False if the dump was interrupted by a change, or is not whole ([`Sequence`]).
     fn dump_once(&mut self, request: &Request, mut each: impl FnMut(Message<'_>)) -> Result<bool, NetlinkError> {
         debug_assert!(request.dump);
-        let mut whole = true;
+        let (mut whole, mut sequence) = (true, Sequence::default());
         let mut done = false;
         let seq = self.send(request)?;
         while !done {
@@ -176,7 +212,11 @@ impl Netlink {
                             errno => return Err(NetlinkError::refused(&request.what, errno)),
                         }
                     }
-                    _ => each(message),
+                    _ => match sequence.take(message) {
+                        Told::Next => each(message),
+                        Told::Again => {}
+                        Told::Torn => whole = false,
+                    },
                 }
             }
         }

@@ -27,20 +27,34 @@ impl Block {
     /// What is wrong, and if it can be said, what would be right.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
         let text = text.trim();
+        let block = Self::parse_any(text)?;
+        match block.unmapped() {
+            Some(hint) => Err((format!("`{text}` is IPv4 written as IPv6, and no packet has it"), Some(format!("write {hint}")))),
+            None => Ok(block),
+        }
+    }
+
+    /// The same, also of `::ffff:192.168.1.1`, which no packet has.
+    pub(super) fn parse_any(text: &str) -> Result<Self, Mistake> {
         let block = match (text.split_once('-'), text.split_once('/')) {
             (Some((first, last)), _) => range(first.trim(), last.trim())?,
             (_, Some((address, bits))) if !text.contains(char::is_whitespace) => prefix(address, bits)?,
-            _ => {
-                let (family, one) = number(address(text)?);
-                Self { family, first: one, last: one }
-            }
+            _ => Self::of(address(text)?),
         };
-        // `::ffff:0:0/96` as a whole may stand in lists of what no packet should carry.
-        if block.is_mapped() && block.last - block.first < u128::from(u32::MAX) {
-            let hint = Self { family: Family::Ip, first: block.first & mask(32), last: block.last & mask(32) };
-            return Err((format!("`{text}` is IPv4 written as IPv6, and no packet has it"), Some(format!("write {hint}"))));
-        }
         Ok(block)
+    }
+
+    /// The IPv4 addresses that are meant by `::ffff:192.168.1.1`, as programs log them.
+    pub(super) fn unmapped(&self) -> Option<Self> {
+        // `::ffff:0:0/96` as a whole may stand in lists of what no packet should carry.
+        let meant = self.is_mapped() && self.last - self.first < u128::from(u32::MAX);
+        meant.then(|| Self { family: Family::Ip, first: self.first & mask(32), last: self.last & mask(32) })
+    }
+
+    /// One address.
+    pub fn of(address: IpAddr) -> Self {
+        let (family, one) = number(address);
+        Self { family, first: one, last: one }
     }
 
     /// All addresses of a family.
@@ -126,7 +140,7 @@ fn address(text: &str) -> Result<IpAddr, Mistake> {
     text.parse().map_err(|_| {
         let numbers: Vec<&str> = text.split('.').collect();
         let cure = if text.contains(char::is_whitespace) {
-            Some("one address, prefix or range at a time; in a file, one a line, and `#` begins a comment")
+            Some("one address, prefix or range at a time")
         } else if text.contains('%') {
             Some("leave out the interface: a rule has `in` for it")
         } else if text.starts_with('[') {

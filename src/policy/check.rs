@@ -1,192 +1,84 @@
 //! Rules that can't be meant: for no family, or behind rules that leave them nothing.
+//!
+//! Where the policy's own words make a rule so, that is an error. Where it takes what groups hold at the moment,
+//! it is a warning: a list that changes must not keep the policy from being applied, or who gets himself into a
+//! list of banned addresses keeps all that come later out of it.
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Range,
+use std::{collections::BTreeSet, ops::Range};
+
+use super::{
+    Action, Policy, PolicyRule, Problem,
+    reach::{Asked, hidden},
 };
 
-use super::{Action, Addresses, Block, Policy, PolicyRule, Ports, Problem};
-use crate::model::{Family, Interface};
+/// For so many rules it is said on which line of which list the address stands.
+const LOOKED_UP: usize = 5;
 
 /// Looks at every rule that has a span: of the others something is wrong already.
-pub(super) fn rules(policy: &Policy, spans: &[Option<Range<usize>>], problems: &mut Vec<Problem>) {
-    let mut decided = Decided { left: Cell::new(PATIENCE), ..Decided::default() };
-    let everybody: Addresses = Family::BOTH.into_iter().map(Block::all).collect();
-    for (index, rule) in policy.rules.iter().enumerate() {
-        let Some(span) = spans[index].clone().filter(|_| !matches!(rule.action, Action::Raw(_))) else { continue };
-        let mut error = |message: String, hint: String| problems.push(Problem::new(rule.place.file, span.clone(), message).hint(hint));
-        let families = families(rule);
-        if families.is_empty() {
-            let message = "`from` and `to` have no family in common, so no packet can match".to_owned();
-            error(message, "write addresses of one family, or both families in both".to_owned());
-            continue;
-        }
-        let head = Head::of(rule, &policy.external);
-        let from = rule.from.as_ref().map_or(&everybody, |from| &from.addresses);
-        if let Some(before) = decided.by(head, &families, from) {
-            let places: Vec<String> = before.iter().take(5).map(|&index| policy.at(policy.rules[index].place)).collect();
-            let more = if before.len() > 5 { ", …" } else { "" };
-            match *before.iter().collect::<Vec<_>>() {
-                [&one] => error(
-                    format!("no packet reaches this rule: `{}` decides before", policy.rules[one].short()),
-                    format!("that is at {}; put this one before it, or take it out", places[0]),
-                ),
-                _ => error(
-                    format!("no packet reaches this rule: {} rules together decide before", before.len()),
-                    format!("they are at {}{more}; put this one before them, or take it out", places.join(", ")),
-                ),
-            }
-        } else if rule.action != Action::Log {
-            decided.add(head, &families, from, index);
-        }
-    }
-}
-
-/// The families whose packets a rule can match.
-fn families(rule: &PolicyRule) -> Vec<Family> {
-    Family::BOTH.into_iter().filter(|&family| rule.is_for(family)).collect()
-}
-
-/// How many steps are taken before no more rules are compared: some 10 ms. Lists that are longer
-/// are written by programs.
-const PATIENCE: usize = 1_000_000;
-
-/// What rules decide, so far.
-#[derive(Debug, Default)]
-struct Decided<'p> {
-    alike: Vec<Alike<'p>>,
-    known: HashMap<Head<'p>, usize>,
-    left: Cell<usize>,
-}
-
-/// All that a rule tests but the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Head<'p> {
-    ports: &'p [Ports],
-    to: Option<&'p Addresses>,
-    inward: &'p [Interface],
-    outward: &'p [Interface],
-}
-
-/// Rules of one head: the sources that they decide, by the first of each block, with its last and
-/// the index of the rule. No two overlap.
-#[derive(Debug)]
-struct Alike<'p> {
-    head: Head<'p>,
-    blocks: BTreeMap<(Family, u128), (u128, usize)>,
-}
-
-impl<'p> Head<'p> {
-    fn of(rule: &'p PolicyRule, external: &'p [Interface]) -> Self {
-        let inward = if rule.inward.is_empty() { external } else { &rule.inward };
-        Self { ports: &rule.ports, to: rule.to.as_ref().map(|to| &to.addresses), inward, outward: &rule.outward }
-    }
-
-    /// What it takes to say whether it covers the other.
-    fn steps(&self, other: &Self) -> usize {
-        1 + self.ports.len() * other.ports.len() + other.to.map_or(0, |to| to.into_iter().len())
-    }
-
-    /// Does it match all packets of these families that the other matches?
-    fn covers(&self, other: &Self, families: &[Family]) -> bool {
-        let to = |wide: &Addresses| match other.to {
-            None => families.iter().all(|&family| wide.has(&Block::all(family))),
-            Some(narrow) => families.iter().all(|&family| narrow.of(family).iter().all(|block| wide.has(block))),
-        };
-        ports_cover(self.ports, other.ports)
-            && interfaces_cover(self.inward, other.inward)
-            && (self.outward.is_empty() || interfaces_cover(self.outward, other.outward))
-            && self.to.is_none_or(to)
-    }
-}
-
-fn ports_cover(wide: &[Ports], narrow: &[Ports]) -> bool {
-    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|one| wide.iter().any(|other| other.covers(one))))
-}
-
-fn interfaces_cover(wide: &[Interface], narrow: &[Interface]) -> bool {
-    !narrow.is_empty() && narrow.iter().all(|one| wide.iter().any(|other| other.covers(one)))
-}
-
-impl Alike<'_> {
-    /// The block that has this address.
-    fn at(&self, family: Family, address: u128) -> Option<(u128, usize)> {
-        let (&(of, _), &found) = self.blocks.range(..=(family, address)).next_back()?;
-        (of == family && address <= found.0).then_some(found)
-    }
-}
-
-impl<'p> Decided<'p> {
-    /// The rules that together decide all of it; `None` if there is something left, or if that is too
-    /// much work to say.
-    fn by(&self, head: Head<'p>, families: &[Family], from: &Addresses) -> Option<BTreeSet<usize>> {
-        let mut wide = Vec::new();
-        for other in &self.alike {
-            self.spend(other.head.steps(&head))?;
-            if other.head.covers(&head, families) {
-                wide.push(other);
-            }
-        }
-        let mut rules = BTreeSet::new();
-        for block in families.iter().flat_map(|&family| from.of(family)) {
-            let mut next = block.first;
-            loop {
-                self.spend(wide.len())?;
-                let (last, rule) = wide.iter().filter_map(|alike| alike.at(block.family, next)).max()?;
-                rules.insert(rule);
-                if last >= block.last {
-                    break;
-                }
-                next = last + 1;
-            }
-        }
-        Some(rules)
-    }
-
-    /// Adds what a rule decides and none before it does; as much as there is patience for.
-    fn add(&mut self, head: Head<'p>, families: &[Family], from: &Addresses, rule: usize) -> Option<()> {
-        self.spend(1)?;
-        let blocks = families.iter().flat_map(|&family| from.of(family));
-        let index = *self.known.entry(head).or_insert(self.alike.len());
-        if index == self.alike.len() {
-            self.spend(blocks.clone().count())?;
-            self.alike.push(Alike { head, blocks: apart(blocks, rule) });
-            return Some(());
-        }
-        for block in blocks {
-            let mut next = Some(block.first);
-            while let Some(first) = next.filter(|&first| first <= block.last) {
-                self.spend(1)?;
-                let known = &mut self.alike[index];
-                let last = known.at(block.family, first).map(|(last, _)| last).unwrap_or_else(|| {
-                    let behind = known.blocks.range((block.family, first)..=(block.family, block.last)).next();
-                    let last = behind.map_or(block.last, |(&(_, start), _)| start - 1);
-                    known.blocks.insert((block.family, first), (last, rule));
-                    last
-                });
-                next = last.checked_add(1);
-            }
-        }
-        Some(())
-    }
-
-    fn spend(&self, steps: usize) -> Option<()> {
-        let left = self.left.get().checked_sub(steps);
-        self.left.set(left.unwrap_or_default());
-        left.map(|_| ())
-    }
-}
-
-/// The blocks, in order, each from where those before it end.
-fn apart<'b>(blocks: impl Iterator<Item = &'b Block>, rule: usize) -> BTreeMap<(Family, u128), (u128, usize)> {
-    let mut behind = (Family::Ip, 0);
-    let one = |block: &Block| {
-        let first = if block.family == behind.0 { block.first.max(behind.1) } else { block.first };
-        behind = (block.family, block.last.saturating_add(1));
-        ((block.family, first), (block.last, rule))
+pub(super) fn rules(policy: &Policy, spans: &[Option<Range<usize>>], is_group: &dyn Fn(&str) -> bool, problems: &mut Vec<Problem>) {
+    let is_checked = |&index: &usize| {
+        let rule = &policy.rules[index];
+        spans[index].is_some() && !matches!(rule.action, Action::Raw(_)) && !is_for_nobody(rule)
     };
-    blocks.map(one).collect()
+    let checked: Vec<usize> = (0..policy.rules.len()).filter(is_checked).collect();
+    let now: Vec<Asked> = policy.rules.iter().map(Asked::now).collect();
+    let hidden_now = hidden(policy, &checked, &now, &now);
+    if hidden_now.is_empty() {
+        return;
+    }
+    // Whatever the groups hold: a rule may be for anybody in them, and decides for nobody in them.
+    let most: Vec<Asked> = policy.rules.iter().map(|rule| Asked::at_most(rule, is_group)).collect();
+    let least: Vec<Asked> = policy.rules.iter().map(|rule| Asked::at_least(rule, is_group)).collect();
+    let hidden_ever = hidden(policy, &checked, &most, &least);
+    let mut look_ups = 0..LOOKED_UP;
+    for (index, by) in hidden_now {
+        let span = spans[index].clone().unwrap_or_default();
+        problems.push(match hidden_ever.get(&index) {
+            Some(by) => error(policy, index, span, by),
+            None => warning(policy, index, span, &by, look_ups.next().is_some()),
+        });
+    }
+}
+
+/// By the policy's own words no packet reaches this rule.
+fn error(policy: &Policy, index: usize, span: Range<usize>, by: &BTreeSet<usize>) -> Problem {
+    let problem = |message: String| Problem::new(policy.rules[index].place.file, span.clone(), message);
+    match *by.iter().collect::<Vec<_>>() {
+        [] => problem("`from` and `to` have no family in common, so no packet can match".to_owned())
+            .hint("write addresses of one family, or both families in both"),
+        [&one] => problem(format!("no packet reaches this rule: `{}` decides before", policy.rules[one].short()))
+            .hint(format!("that is at {}; put this one before it, or take it out", places(policy, by))),
+        _ => problem(format!("no packet reaches this rule: {} rules together decide before", by.len()))
+            .hint(format!("they are at {}; put this one before them, or take it out", places(policy, by))),
+    }
+}
+
+/// The same by what groups hold now.
+fn warning(policy: &Policy, index: usize, span: Range<usize>, by: &BTreeSet<usize>, look_up: bool) -> Problem {
+    let problem = Problem { warning: true, ..error(policy, index, span, by) };
+    if by.is_empty() {
+        return problem.hint("it matches again when the groups hold addresses of one family");
+    }
+    let (are, them) = if by.len() == 1 { ("that is", "it") } else { ("they are", "them") };
+    let listed = by.iter().filter(|_| look_up).find_map(|&before| {
+        let block = policy.rules[index].from.as_ref()?.addresses.into_iter().next()?;
+        Some(format!("; {block} is in {}", policy.listed(policy.rules[before].from.as_ref()?, block)?))
+    });
+    problem.hint(format!(
+        "{are} at {}, by what the groups hold now{}; put this one before {them} if it is to hold all the same",
+        places(policy, by),
+        listed.unwrap_or_default()
+    ))
+}
+
+fn places(policy: &Policy, rules: &BTreeSet<usize>) -> String {
+    let places: Vec<String> = rules.iter().take(5).map(|&index| policy.at(policy.rules[index].place)).collect();
+    format!("{}{}", places.join(", "), if rules.len() > 5 { ", …" } else { "" })
+}
+
+/// Has it an empty list of addresses? That is said of the list.
+fn is_for_nobody(rule: &PolicyRule) -> bool {
+    [&rule.from, &rule.to].into_iter().flatten().any(|sources| sources.addresses.is_empty())
 }
 
 #[cfg(test)]
@@ -197,11 +89,17 @@ mod tests {
 
     /// What is said of the rules, each a line: action, ports and the rest.
     fn said(rules: &str) -> Vec<(usize, String)> {
+        read("", rules).0
+    }
+
+    /// The same, and which of it is a warning, of rules that may name these groups.
+    fn read(groups: &str, rules: &str) -> (Vec<(usize, String)>, Vec<bool>) {
         let rules: String = rules.split('\n').map(|line| format!("[[rule]]\n{}\n", line.replace("; ", "\n"))).collect();
-        let read = Policy::parse(vec![File::new("p", format!("external = \"e0\"\ndefault = \"drop\"\n{rules}"))]);
+        let read = Policy::parse(vec![File::new("p", format!("external = \"e0\"\ndefault = \"drop\"\n{groups}{rules}"))]);
         let line = |problem: &Problem| read.policy.files[0].text[..problem.span.start].lines().count() + 1;
         let rule = |problem: &Problem| read.policy.rules.iter().filter(|rule| rule.place.line <= line(problem)).count();
-        read.problems.iter().map(|problem| (rule(problem), problem.message.clone())).collect()
+        let said = read.problems.iter().map(|problem| (rule(problem), problem.message.clone())).collect();
+        (said, read.problems.iter().map(|problem| problem.warning).collect())
     }
 
     #[test]
@@ -242,6 +140,41 @@ mod tests {
                 said.iter().all(|(rule, message)| *rule == rules.split('\n').count() && message.starts_with("no packet reaches")),
                 "{said:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_groups_decide_is_a_warning() {
+        const GROUPS: &str = "[groups]\na = \"10.0.0.1\"\nb = \"10.0.0.0/8\"\nc = \"::1\"\n";
+        const USES: &str = "allow = \"any\"; in = \"x\"; from = [\"a\", \"b\", \"c\"]";
+        for (rules, warning) in [
+            // The words of one rule hide all who may ever be in a group.
+            ("drop = \"any\"\nallow = \"1/tcp\"; from = \"a\"", false),
+            ("drop = \"any\"\nallow = \"1/tcp\"; to = \"a\"", false),
+            // They hide those who are in it now.
+            ("drop = \"any\"; from = \"10.0.0.0/9\"\nallow = \"1/tcp\"; from = \"a\"", true),
+            ("drop = \"any\"; to = \"10.0.0.0/9\"\nallow = \"1/tcp\"; to = \"a\"", true),
+            ("drop = \"any\"; from = \"10.0.0.0/9\"\nallow = \"1/tcp\"; from = [\"a\", \"10.0.0.2\"]", true),
+            // A group hides words, and another group.
+            ("drop = \"any\"; from = \"b\"\nallow = \"1/tcp\"; from = \"10.0.0.66\"", true),
+            ("drop = \"any\"; to = \"b\"\nallow = \"1/tcp\"; to = \"10.0.0.66\"", true),
+            ("drop = \"any\"; from = \"b\"\nallow = \"1/tcp\"; from = \"a\"", true),
+            ("drop = \"any\"; from = [\"a\", \"10.0.0.64/26\"]\nallow = \"1/tcp\"; from = [\"10.0.0.1\", \"10.0.0.66\"]", true),
+            // The words beside a group hide it, whoever is in the group.
+            ("drop = \"any\"; from = [\"a\", \"10.0.0.64/26\"]\nallow = \"1/tcp\"; from = \"10.0.0.66\"", false),
+            // A rule that a group hides now hides another by its words.
+            (
+                "drop = \"any\"; from = \"b\"; in = \"e+\"\nallow = \"any\"; from = \"10.1.0.0/16\"\nallow = \"1/tcp\"; from = \"10.1.0.1\"",
+                false,
+            ),
+            // No family in common.
+            ("allow = \"any\"; from = \"a\"; to = \"::1\"", true),
+            ("allow = \"any\"; from = \"a\"; to = \"c\"", true),
+            ("allow = \"any\"; from = \"10.0.0.1\"; to = \"::1\"", false),
+        ] {
+            let (said, warnings) = read(GROUPS, &format!("{rules}\n{USES}"));
+            assert!(said.iter().any(|(rule, _)| *rule == rules.split('\n').count()), "{rules}: {said:?}");
+            assert_eq!(*warnings.last().unwrap(), warning, "{rules}: {said:?}");
         }
     }
 

@@ -1,14 +1,14 @@
 //! `[groups]`, and where rules name them.
 
-use std::{io, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeString, DeTable, DeValue},
 };
 
 use super::{
-    Addresses, Block, File, Sources,
+    Addresses, Block, File, Problem, Sources, list,
     read::Reader,
     table::{At, nearest},
 };
@@ -35,8 +35,13 @@ impl Reader<'_> {
                 let hint = "take a word, like `office`".to_owned();
                 self.problems(file).error(key.span(), format!("`{}` can't be the name of a group", name.escape_debug()), Some(hint));
             }
-            let addresses = self.group(file, key.span(), value, groups);
-            let group = Group { addresses, sound: self.problems.len() == before, used: false, at: (file, key.span()) };
+            let addresses = self.group(file, key, value, groups);
+            let group = Group {
+                addresses,
+                sound: self.problems[before..].iter().all(|problem| problem.warning),
+                used: false,
+                at: (file, key.span()),
+            };
             if let Some(before) = self.groups.insert(name.clone(), group) {
                 let at = self.policy.at(self.place(before.at.0, &before.at.1));
                 self.problems(file).error(key.span(), format!("group `{name}` is there already"), Some(format!("the other is at {at}")));
@@ -44,17 +49,17 @@ impl Reader<'_> {
         }
     }
 
-    fn group(&mut self, file: usize, name: Range<usize>, value: &Spanned<DeValue<'_>>, all: &DeTable<'_>) -> Addresses {
+    fn group(&mut self, file: usize, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>, all: &DeTable<'_>) -> Addresses {
         let before = self.problems.len();
         let blocks: Addresses = match value.get_ref() {
             DeValue::Table(table) => {
                 self.problems(file).only(table, "a group", GROUP);
-                match table.get("file") {
-                    Some(path) => {
-                        self.problems(file).string(path, "the name of a file").map_or_else(Vec::new, |at| self.group_file(file, at))
-                    }
-                    None => Vec::new(),
+                if table.is_empty() {
+                    let hint = "write addresses, [] for nobody, or { file = \"list.txt\" }".to_owned();
+                    self.problems(file).error(value.span(), "this says nothing", Some(hint));
                 }
+                let path = table.get("file").and_then(|path| self.problems(file).string(path, "the name of a file"));
+                path.map_or_else(Vec::new, |at| self.group_file(file, name.get_ref(), at))
             }
             _ => {
                 let words = self.problems(file).strings(value, "an address");
@@ -63,37 +68,32 @@ impl Reader<'_> {
         }
         .into_iter()
         .collect();
+        // What a list holds may change at any time, and must not keep the rest of the policy from being applied.
         if blocks.is_empty() && self.problems.len() == before {
-            let hint = "a rule for nobody would never match: write who is meant, or leave the group and its rules out".to_owned();
-            self.problems(file).error(name, "this group is empty", Some(hint));
+            let hint = "a rule for it alone matches no packet, whatever it does";
+            self.problems(file).warning(name.span(), "nobody is in this group", hint);
         }
         blocks
     }
 
-    /// One address, prefix or range a line; `#` begins a comment.
-    fn group_file(&mut self, file: usize, (name, span): At<&str>) -> Vec<Block> {
+    fn group_file(&mut self, file: usize, group: &str, (name, span): At<&str>) -> Vec<Block> {
         let beside = Path::new(&self.policy.files[file].name).parent().unwrap_or(Path::new("")).join(name);
-        let read = match File::read(&beside) {
+        let read = match File::read_list(&beside) {
             Ok(read) => read,
             Err(error) => {
-                let missing = error.error.kind() == io::ErrorKind::NotFound;
-                let hint = missing.then(|| "the name of a file is relative to the folder of the policy".to_owned());
-                self.problems(file).error(span, error.to_string(), hint);
+                self.problems(file).error(span, error.to_string(), error.hint);
                 return Vec::new();
             }
         };
         let own = self.policy.files.len();
-        let (mut blocks, mut begin) = (Vec::new(), 0);
-        for line in read.text.split_inclusive('\n') {
-            let word = line.split('#').next().unwrap_or_default();
-            let start = begin + word.len() - word.trim_start().len();
-            begin += line.len();
-            let word = word.trim();
-            if !word.is_empty() {
-                blocks.extend(self.block(own, (word, start..start + word.len())));
-            }
-        }
+        let (blocks, remarks) = list::read(&read.text);
+        self.policy.lists.insert(group.to_owned(), own);
         self.policy.files.push(read);
+        self.problems.extend(remarks.into_iter().map(|list::Remark { span, mistake: (message, hint), warning }| Problem {
+            hint,
+            warning,
+            ..Problem::new(own, span, message)
+        }));
         blocks
     }
 
@@ -117,7 +117,7 @@ impl Reader<'_> {
         let words = self.problems(file).strings(value, "an address or the name of a group");
         if matches!(value.get_ref(), DeValue::Array(all) if all.is_empty()) {
             let hint = format!("leave `{key}` out for everybody");
-            self.problems(file).error(value.span(), "this is nobody", Some(hint));
+            self.problems(file).warning(value.span(), "this is nobody: the rule matches no packet", hint);
         }
         let (mut blocks, mut sound) = (Vec::new(), true);
         for (text, span) in &words {

@@ -1,6 +1,10 @@
 use std::{
     fs,
     io::{self, Read as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -23,7 +27,16 @@ pub struct LoadError {
     pub path: PathBuf,
     /// Why.
     pub error: io::Error,
+    /// What to do about it, if it can be said.
+    pub hint: Option<String>,
 }
+
+/// A file of a policy has at most so many bytes: enough for some 200,000 addresses. The reader of TOML takes up
+/// to a hundred bytes of memory for each of them.
+pub const POLICY_BYTES: u64 = 4 << 20;
+
+/// The file of a group has at most so many bytes: enough for three million addresses.
+pub const LIST_BYTES: u64 = 64 << 20;
 
 impl File {
     /// A file of that name. A byte order mark at the beginning of the text is dropped.
@@ -33,30 +46,95 @@ impl File {
         Self { name: name.into(), text }
     }
 
-    /// Reads it; `-` is standard input.
+    /// Reads a file of a policy; `-` is standard input.
     pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        let failed = |error| LoadError { path: path.to_owned(), error };
-        let mut bytes = Vec::new();
-        let name = if path == Path::new("-") {
-            io::stdin().read_to_end(&mut bytes).map_err(failed)?;
-            "stdin".to_owned()
-        } else {
-            bytes = fs::read(path).map_err(failed)?;
-            path.display().to_string()
-        };
+        let failed = |error, hint: Option<&str>| LoadError { path: path.to_owned(), error, hint: hint.map(str::to_owned) };
+        let is_stdin = path == Path::new("-");
+        let most = POLICY_BYTES;
+        let bytes = if is_stdin { stdin().and_then(|file| all(file, most)) } else { open(path, most).and_then(|file| all(file, most)) };
+        let bytes = bytes.map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::FileTooLarge => Some("a long list of addresses goes into a file of its own: name = { file = \"list.txt\" }"),
+                io::ErrorKind::InvalidInput => Some("what is not a file can come from standard input: `… | dockgate check -`"),
+                _ => None,
+            };
+            failed(error, hint)
+        })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-            failed(io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8")))
+            failed(io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8")), None)
         })?;
-        Ok(Self::new(name, text))
+        Ok(Self::new(if is_stdin { "stdin".to_owned() } else { path.display().to_string() }, text))
     }
+
+    /// Reads the file of a group. What is not UTF-8 in it becomes U+FFFD: it may stand in a comment.
+    pub(super) fn read_list(path: &Path) -> Result<Self, LoadError> {
+        let bytes = open(path, LIST_BYTES).and_then(|file| all(file, LIST_BYTES)).map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => Some("the name of a file is relative to the folder of the policy"),
+                io::ErrorKind::FileTooLarge => Some("make it several groups, each with a file of its own"),
+                io::ErrorKind::InvalidInput => Some("write the addresses into a file"),
+                _ => None,
+            };
+            LoadError { path: path.to_owned(), error, hint: hint.map(str::to_owned) }
+        })?;
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Ok(Self::new(path.display().to_string(), text))
+    }
+}
+
+/// Opens a regular file that has at most so many bytes. Nothing else is opened: a fifo would wait for a writer,
+/// and a device may do anything.
+fn open(path: &Path, most: u64) -> io::Result<fs::File> {
+    must_be_a_file(&fs::metadata(path)?, most)?;
+    // It may have become another since, so that this does not wait either.
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    must_be_a_file(&file.metadata()?, most)?;
+    Ok(file)
+}
+
+fn must_be_a_file(found: &fs::Metadata, most: u64) -> io::Result<()> {
+    let kind = found.file_type();
+    let other = match kind {
+        _ if kind.is_file() => return if found.len() > most { Err(too_large(most)) } else { Ok(()) },
+        _ if kind.is_dir() => "a folder",
+        _ if kind.is_fifo() => "a fifo",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {other}, not a file")))
+}
+
+fn too_large(most: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} MiB", most >> 20))
+}
+
+/// All bytes, but not more than so many. Files in `/proc` do not say how many they have.
+fn all(from: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = from.take(most + 1).read_to_end(&mut bytes)?;
+    if read as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
+}
+
+/// All that comes from standard input.
+///
+/// # Errors
+/// If it can't be read; [`io::Stdin`] takes one that is closed for an empty text.
+pub fn input() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stdin()?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn stdin() -> io::Result<fs::File> {
+    Ok(rustix::stdio::stdin().as_fd().try_clone_to_owned()?.into())
 }
 
 impl Policy {
     /// Reads files in order; of a folder all that end in `.toml`, in the order of their names, but
     /// none whose name begins with a dot; `-` is standard input. The files of groups are looked for
-    /// beside the file that names them.
+    /// beside the file that names them. Only regular files are read, of [`POLICY_BYTES`] and [`LIST_BYTES`] at most.
     ///
     /// # Errors
     /// [`LoadError`] where a file can't be read. What is wrong in it stands in [`Read::problems`].
@@ -67,7 +145,7 @@ impl Policy {
                 files.push(File::read(path)?);
                 continue;
             }
-            let failed = |error| LoadError { path: path.to_owned(), error };
+            let failed = |error| LoadError { path: path.to_owned(), error, hint: None };
             let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(failed)?;
             let mut within: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
             // Editors leave `.#policy.toml` and the like.

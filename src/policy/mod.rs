@@ -20,12 +20,16 @@
 
 mod addresses;
 mod block;
+mod cases;
 mod check;
 mod groups;
+mod list;
 mod load;
+mod meaning;
 mod packet;
 mod ports;
 mod problem;
+mod reach;
 mod read;
 mod rule;
 mod schema;
@@ -33,20 +37,24 @@ mod table;
 
 pub use addresses::Addresses;
 pub use block::Block;
-pub use load::{File, LoadError};
+pub use cases::{Outcome, Tried};
+pub use load::{File, LIST_BYTES, LoadError, POLICY_BYTES, input};
+pub use meaning::{By, Fate, Meaning, Packet, State, Unknown, Unless};
 pub use ports::{PortRange, Ports};
 pub use problem::{Lines, Problem};
 pub use schema::SCHEMA;
 
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
-use crate::model::{Family, Interface, Protocol};
+use crate::model::{Family, Interface};
 
 /// What may pass from outside to published ports, and what else `DOCKER-USER` decides.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policy {
     /// The files it was read from, those of groups included.
     pub files: Vec<File>,
+    /// Groups whose addresses stand in a file of their own, each with the index of that in `files`.
+    pub lists: BTreeMap<String, usize>,
     /// The interfaces that face the outside.
     pub external: Vec<Interface>,
     /// What becomes of a new connection from outside that no rule decides.
@@ -85,6 +93,8 @@ pub struct Read {
     pub problems: Vec<Problem>,
     /// The names of its groups, in order.
     pub groups: Vec<String>,
+    /// Its tests, as far as [`Read::run_tests`] has run them.
+    pub tried: Vec<Tried>,
 }
 
 impl Read {
@@ -169,16 +179,12 @@ pub struct PacketTest {
     pub place: Place,
     /// `name`
     pub name: String,
-    /// The interface it comes in by.
-    pub inward: Interface,
-    /// The sender.
-    pub from: IpAddr,
-    /// The host's address; `None` for any.
-    pub to: Option<IpAddr>,
-    /// The port on the host.
-    pub to_port: Option<(u16, Protocol)>,
+    /// The packet.
+    pub packet: Packet,
     /// What must become of it.
     pub expect: Expected,
+    /// The bytes of its file that say so.
+    pub expect_at: Range<usize>,
 }
 
 /// What a test expects.
@@ -200,6 +206,16 @@ impl Policy {
     pub fn at(&self, place: Place) -> String {
         let file = self.files.get(place.file).map_or_else(String::new, |file| file.name.clone());
         format!("{file}:{}", place.line)
+    }
+
+    /// Which list has all of these addresses, and where: `banned (banned.txt:3)`. Only lists in files are asked,
+    /// and only for what one line of them has.
+    fn listed(&self, sources: &Sources, addresses: &Block) -> Option<String> {
+        sources.words.iter().find_map(|word| {
+            let &file = self.lists.get(word)?;
+            let line = list::find(&self.files[file].text, addresses)?;
+            Some(format!("`{word}` ({})", self.at(Place { file, line })))
+        })
     }
 }
 

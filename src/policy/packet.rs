@@ -7,11 +7,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Block, Expected, PacketTest, Ports, read::Reader};
-use crate::model::Protocol;
+use super::{Block, Expected, Packet, PacketTest, Ports, State, read::Reader};
+use crate::model::{Interface, Protocol};
 
 pub(super) const TEST: &[&str] = &["name", "packet", "expect"];
-pub(super) const PACKET: &[&str] = &["in", "from", "to", "to_port"];
+pub(super) const PACKET: &[&str] = &["in", "out", "from", "to", "to_port", "protocol", "established"];
 
 impl Reader<'_> {
     pub(super) fn test(&mut self, file: usize, table: &DeTable<'_>, span: Range<usize>) -> Option<PacketTest> {
@@ -23,7 +23,13 @@ impl Reader<'_> {
             self.problems(file).error(span, "a test has a `packet` and what to `expect`", Some(hint));
             return None;
         };
+        let expect_at = expect.span();
         let expect = self.word(file, expect, &[("pass", Expected::Pass), ("drop", Expected::Drop), ("reject", Expected::Reject)]);
+        let packet = self.packet(file, value);
+        Some(PacketTest { place, name, packet: packet?, expect: expect?, expect_at })
+    }
+
+    fn packet(&mut self, file: usize, value: &Spanned<DeValue<'_>>) -> Option<Packet> {
         let packet = self.problems(file).table(value, "a packet")?;
         self.problems(file).only(packet, "a packet", PACKET);
         let (Some(inward), Some(from)) = (packet.get("in"), packet.get("from")) else {
@@ -31,10 +37,9 @@ impl Reader<'_> {
             self.problems(file).error(value.span(), "a packet has an interface `in` and an address `from`", Some(hint));
             return None;
         };
-        let by = self.problems(file).string(inward, "the name of an interface").and_then(|at| self.interface(file, at));
-        if by.is_some_and(|by| by.is_prefix()) {
-            self.problems(file).error(inward.span(), "a packet comes in by one interface", Some("write its whole name".to_owned()));
-        }
+        let before = self.problems.len();
+        let inward = self.one_interface(file, inward, "a packet comes in by one interface");
+        let outward = packet.get("out").and_then(|value| self.one_interface(file, value, "a packet goes out by one interface"));
         let sender = self.address(file, from);
         let to = packet.get("to").and_then(|value| Some((self.address(file, value)?, value.span())));
         if let (Some(from), Some((to, span))) = (sender, &to)
@@ -44,7 +49,39 @@ impl Reader<'_> {
             self.problems(file).error(span.clone(), "`from` and `to` are not of one family", Some(hint));
         }
         let to_port = packet.get("to_port").and_then(|value| self.port(file, value));
-        Some(PacketTest { place, name, inward: by?, from: sender?, to: to.map(|(to, _)| to), to_port, expect: expect? })
+        let protocol = packet.get("protocol").and_then(|value| self.protocol(file, value));
+        if let (Some(value), true) = (packet.get("protocol"), packet.contains_key("to_port")) {
+            let hint = "leave out `protocol`".to_owned();
+            self.problems(file).error(value.span(), "`to_port` says the protocol already", Some(hint));
+        }
+        let to = to.map(|(to, _)| to);
+        // Answers are not known by what their connection was opened to.
+        let state = match packet.get("established").and_then(|value| self.problems(file).boolean(value)) {
+            Some(true) if to.is_none() && to_port.is_none() => State::Reply,
+            Some(true) => State::Established,
+            _ => State::New,
+        };
+        let (port, protocol) = to_port.map_or((None, protocol), |(port, protocol)| (Some(port), Some(protocol)));
+        let packet = Packet { inward: inward?, outward, from: sender?, to, protocol, port, state };
+        (self.problems.len() == before).then_some(packet)
+    }
+
+    fn one_interface(&mut self, file: usize, value: &Spanned<DeValue<'_>>, message: &str) -> Option<Interface> {
+        let name = self.problems(file).string(value, "the name of an interface").and_then(|at| self.interface(file, at))?;
+        if name.is_prefix() {
+            self.problems(file).error(value.span(), message, Some("write its whole name".to_owned()));
+        }
+        Some(name)
+    }
+
+    fn protocol(&mut self, file: usize, value: &Spanned<DeValue<'_>>) -> Option<Protocol> {
+        let (text, span) = self.problems(file).string(value, "a protocol, like \"icmp\"")?;
+        let protocol = Protocol::parse(text).ok().flatten();
+        if protocol.is_none() {
+            let hint = "a name that iptables knows, or a number: \"tcp\", \"udp\", \"icmp\", \"icmpv6\"".to_owned();
+            self.problems(file).error(span, format!("`{text}` is not a protocol"), Some(hint));
+        }
+        protocol
     }
 
     fn address(&mut self, file: usize, value: &Spanned<DeValue<'_>>) -> Option<IpAddr> {

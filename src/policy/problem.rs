@@ -37,8 +37,8 @@ impl Problem {
     /// Its line, counted from 0, and the bytes of that line. The line's end is never among them.
     pub fn line(&self, lines: &Lines<'_>) -> (usize, Range<usize>) {
         let line = lines.of(self.span.start);
-        let begin = lines.starts[line];
-        let within = |at: usize| at.saturating_sub(begin).min(lines.text(line).len());
+        let (begin, text) = lines.line(line);
+        let within = |at: usize| at.saturating_sub(begin).min(text.len());
         (line, within(self.span.start)..within(self.span.end))
     }
 }
@@ -47,27 +47,41 @@ impl Problem {
 #[derive(Debug, Clone)]
 pub struct Lines<'t> {
     text: &'t str,
+    /// Of every [`STEP`]th line: lists have millions, and may be empty lines alone.
     starts: Vec<usize>,
 }
+
+const STEP: usize = 64;
 
 impl<'t> Lines<'t> {
     /// The lines of this text.
     pub fn new(text: &'t str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        Self { text, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes());
+        let starts = ends.skip(STEP - 1).step_by(STEP).map(|at| at + 1);
+        Self { text, starts: std::iter::once(0).chain(starts).collect() }
     }
 
     /// The line, counted from 0, that has the byte at this place.
     pub fn of(&self, at: usize) -> usize {
-        self.starts.partition_point(|&start| start <= at) - 1
+        let step = self.starts.partition_point(|&start| start <= at) - 1;
+        let before = &self.text.as_bytes()[self.starts[step]..at.min(self.text.len())];
+        step * STEP + memchr::memchr_iter(b'\n', before).count()
     }
 
     /// A line without its end; empty if there is no such line.
     pub fn text(&self, line: usize) -> &'t str {
-        let Some(&start) = self.starts.get(line) else { return "" };
-        let end = self.starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
-        let text = &self.text[start..end];
-        text.strip_suffix('\r').unwrap_or(text)
+        self.line(line).1
+    }
+
+    /// Where a line begins, and the line without its end.
+    fn line(&self, line: usize) -> (usize, &'t str) {
+        let none = (self.text.len(), "");
+        let Some(&start) = self.starts.get(line / STEP) else { return none };
+        let mut begins = std::iter::once(start).chain(memchr::memchr_iter(b'\n', &self.text.as_bytes()[start..]).map(|at| start + at + 1));
+        let Some(begin) = begins.nth(line % STEP) else { return none };
+        let end = begins.next().map_or(self.text.len(), |next| next - 1);
+        let text = &self.text[begin..end];
+        (begin, text.strip_suffix('\r').unwrap_or(text))
     }
 }
 
@@ -89,6 +103,18 @@ mod tests {
         assert_eq!(lines.text(1), "büro = 1");
         assert_eq!((lines.text(2), lines.text(4)), ("", ""));
         assert_eq!(Problem::new(0, 0..0, "").line(&Lines::new("")), (0, 0..0));
+    }
+
+    #[test]
+    fn every_line_of_a_long_text_is_found() {
+        let text: String = (0..1000).map(|line| format!("{}\n", "x".repeat(line % 3))).collect();
+        let lines = Lines::new(&text);
+        let mut begin = 0;
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            assert_eq!((lines.of(begin), lines.of(begin + line.len() - 1), lines.text(number)), (number, number, line.trim_end()));
+            begin += line.len();
+        }
+        assert_eq!((lines.of(begin), lines.text(1000), lines.text(1001), lines.text(9999)), (1000, "", "", ""));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Policy {
         let parsed: Vec<Spanned<DeTable<'_>>> = texts.iter().enumerate().map(|(file, text)| reader.toml(file, text)).collect();
         // What can't be parsed makes the rest of it mean something else.
         if !reader.problems.is_empty() {
-            return Read { policy: reader.policy, problems: reader.problems, groups: Vec::new() };
+            return Read { policy: reader.policy, problems: reader.problems, ..Read::default() };
         }
         // Groups first: a rule may name those of a later file.
         for (file, table) in parsed.iter().enumerate() {
@@ -129,7 +129,8 @@ impl<'t> Reader<'t> {
             let (rule, known) = read.map_or((None, false), |(rule, known)| (Some(rule), known));
             if let Some(rule) = rule {
                 self.policy.rules.push(rule);
-                self.spans.push((known && self.problems.len() == before).then_some(span));
+                let sound = self.problems[before..].iter().all(|problem| problem.warning);
+                self.spans.push((known && sound).then_some(span));
             }
         }
         for (test, span) in self.tables(file, table, "test") {
@@ -221,9 +222,9 @@ impl<'t> Reader<'t> {
 
     fn finish(mut self) -> Read {
         self.say_what_is_missing();
-        check::rules(&self.policy, &self.spans, &mut self.problems);
+        check::rules(&self.policy, &self.spans, &|word| self.groups.contains_key(word), &mut self.problems);
         self.problems.sort_by_key(|problem| (problem.file, problem.span.start));
-        Read { policy: self.policy, problems: self.problems, groups: self.groups.into_keys().collect() }
+        Read { policy: self.policy, problems: self.problems, groups: self.groups.into_keys().collect(), tried: Vec::new() }
     }
 
     fn say_what_is_missing(&mut self) {

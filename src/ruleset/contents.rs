@@ -24,12 +24,14 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Reads them: a dump for each kind, and one for each anonymous set.
+    /// Reads them: a dump for each kind, and one for each anonymous set. To be called in a
+    /// [`Netlink::snapshot`], where others may change them meanwhile.
     ///
     /// # Errors
-    /// [`NetlinkError`]
+    /// [`NetlinkError`]; `ENOENT` if a set is gone when its elements are asked for.
     pub fn read(netlink: &mut Netlink, family: Family) -> Result<Self, NetlinkError> {
-        let dormant = netlink.table_flags(family, TABLE)?.unwrap_or_default() & NFT_TABLE_F_DORMANT != 0;
+        let Some(flags) = netlink.table_flags(family, TABLE)? else { return Ok(Self::default()) };
+        let dormant = flags & NFT_TABLE_F_DORMANT != 0;
         let mut sets = gather(netlink, &Request::native_sets(family, TABLE), native_set)?;
         for set in sets.iter_mut().filter(|set| set.anonymous) {
             set.elements = gather(netlink, &Request::elements(family, TABLE, &set.name), elements)?.into_iter().flatten().collect();
@@ -43,11 +45,10 @@ impl Contents {
     }
 }
 
-/// What the messages of a dump hold; nothing where what was asked for is gone, or the kernel has no
-/// such thing.
+/// What the messages of a dump hold; nothing where the kernel has no such thing.
 fn gather<T>(netlink: &mut Netlink, request: &Request, each: fn(Message<'_>) -> Option<T>) -> Result<Vec<T>, NetlinkError> {
     match netlink.dump(request, |found: &mut Vec<T>, message| found.extend(each(message))) {
-        Err(NetlinkError::Refused { errno: libc::ENOENT | libc::EOPNOTSUPP, .. }) => Ok(Vec::new()),
+        Err(NetlinkError::Refused { errno: libc::EOPNOTSUPP, .. }) => Ok(Vec::new()),
         other => other,
     }
 }

@@ -164,30 +164,38 @@ impl Ruleset {
     }
 
     fn read_with(netlink: &mut Netlink, family: Family, which: Which<'_>, raw: bool) -> Result<Self, NetlinkError> {
-        const ATTEMPTS: u32 = 64;
+        // The chains alone are one dump, which is whole in itself.
+        if matches!(which, Which::None) {
+            let generation = netlink.generation()?;
+            return Self::read_at(netlink, generation, family, which, raw);
+        }
+        netlink.snapshot(format_args!("the table `{family} filter`"), |netlink, generation| {
+            Self::read_at(netlink, generation, family, which, raw)
+        })
+    }
+
+    /// Reads the chains, and the rules of some, `raw` or not, as a part of a [`Netlink::snapshot`] of this generation.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn read_at(
+        netlink: &mut Netlink,
+        generation: Generation,
+        family: Family,
+        which: Which<'_>,
+        raw: bool,
+    ) -> Result<Self, NetlinkError> {
         let landmarks = which.landmarks();
         let wanted = |list: &[u8]| landmarks.as_ref().is_none_or(|all| all.iter().any(|one| one.may_be_in(list)));
         // One for all chains: what it has found likely holds for the next as well.
         let mut reader = Reader::default();
-        let mut generation = netlink.generation()?;
-        for _ in 0..ATTEMPTS {
-            let mut ruleset = Self { family, generation, chains: read_chains(netlink, family)?, sets: Sets::default() };
-            for index in 0..ruleset.chains.len() {
-                if which.includes(&ruleset.chains[index].name) {
-                    ruleset.read_rules(netlink, &mut reader, index, raw, &wanted)?;
-                }
+        let mut ruleset = Self { family, generation, chains: read_chains(netlink, family)?, sets: Sets::default() };
+        for index in 0..ruleset.chains.len() {
+            if which.includes(&ruleset.chains[index].name) {
+                ruleset.read_rules(netlink, &mut reader, index, raw, &wanted)?;
             }
-            // With the chains alone there is one dump, which is whole in itself.
-            if matches!(which, Which::None) {
-                return Ok(ruleset);
-            }
-            let now = netlink.generation()?;
-            if now == generation {
-                return Ok(ruleset);
-            }
-            generation = now;
         }
-        Err(NetlinkError::Busy(format!("the table `{family} filter`")))
+        Ok(ruleset)
     }
 
     fn read_rules(
