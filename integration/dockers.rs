@@ -4,8 +4,8 @@
 use std::{fs, path::PathBuf};
 
 use dockgate::{
-    docker::{Jump, jump},
-    model::{ChainName, Dialect, Family},
+    docker::{Guarded, Jump, in_front, jump},
+    model::{ChainName, Dialect, Family, Interface},
     netlink::Netlink,
     rule::Parser,
     ruleset::{Ruleset, Which, evidence},
@@ -112,6 +112,10 @@ fn a_real_engines_chains_are_read_from_the_kernel_and_the_jump_is_found() {
                     Some(index) => Jump::At(index + 1),
                 };
             assert_eq!(jump(&ruleset), expected, "{name}");
+            // All of these are healthy: nothing in front of the jump lets packets past it.
+            for guarded in [Guarded::From(vec![Interface::new("ext0").unwrap()]), Guarded::Everything] {
+                assert_eq!(in_front(&ruleset, &guarded, true), None, "{name}: {guarded:?}");
+            }
             // Line for line what was loaded, but for the order of chains.
             let mut ours = String::new();
             save_lines(&mut ours, &ruleset, None, None, false).unwrap();

@@ -11,6 +11,7 @@ mod docker;
 mod dockers;
 mod encodings;
 mod extensions;
+mod front;
 mod goldens;
 mod iptables;
 mod killed;

@@ -75,7 +75,7 @@
 //! | `marks` | our own table: its sets find senders and give a mark, which rules in `DOCKGATE` test |
 //! | `compile` | PURE: a policy → the chains and rules that say it |
 //! | `plan` | PURE: observed and desired → the steps of one transaction; its `Display` is the dry run |
-//! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER` |
+//! | `docker` | which firewall backend Docker uses here; whether packets reach `DOCKER-USER`, and what lets them past |
 //! | `apply` | plan → batch → commit; again if the ruleset changed; refusals in words |
 //! | `audit` | PURE: what others wrote that iptables misreads, refuses or loses, and what that does to Docker |
 //! | `live` | policies on this host: apply, on trial, confirm, roll back, remove, status; their history |

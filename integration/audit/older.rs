@@ -112,6 +112,7 @@ fn what_was_written_for_a_newer_iptables_is_found_and_cured() {
                 assert_eq!(dockgate(&format!("--dialect 1.8.11 iptables -A {chain} {rule}"), "").code, 0);
             }
         }
+        run("iptables", "-A FORWARD -j DOCKER-USER");
         assert_eq!(call("iptables", "-S DOCKER-USER", "").code, 1);
         let found = findings(Family::Ip);
         let told: Vec<_> = found.iter().map(|one| (one.chain.as_ref().unwrap().as_str(), one.number.unwrap())).collect();
@@ -151,7 +152,7 @@ fn a_policy_that_was_written_for_a_newer_iptables_is_cured() {
         for strategy in ["tree", "set"] {
             run("nft", "flush ruleset");
             run("iptables", "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
-            let text = "external = 'eth0'\ndefault = 'drop'\n[[rule]]\nallow = ['80-90/tcp', '53/udp']\nfrom = ['10.0.0.0/8', '192.0.2.1']\ncomment = 'two words'\n";
+            let text = "external = 'lo'\ndefault = 'drop'\n[[rule]]\nallow = ['80-90/tcp', '53/udp']\nfrom = ['10.0.0.0/8', '192.0.2.1']\ncomment = 'two words'\n";
             fs::write(&file, format!("strategy = '{strategy}'\n{text}")).unwrap();
             gate("--dialect 1.8.11 apply").ok();
             let found = findings(Family::Ip);
@@ -179,6 +180,7 @@ fn where_nothing_tells_each_version_is_spoken_of() {
         }
         run("iptables", "-P FORWARD DROP");
         run("iptables", "-N DOCKER-USER");
+        run("iptables", "-A FORWARD -j DOCKER-USER");
         assert_eq!(dockgate("--dialect 1.8.9 iptables -A DOCKER-USER -p tcp --dport 8080 -j DROP", "").code, 0);
         let [finding] = findings(Family::Ip).try_into().unwrap();
         let [Wrong { harm: Harm::PrintedWrong { printed, .. }, versions }] = finding.harms.as_slice() else { panic!("{finding:?}") };

@@ -73,9 +73,12 @@ fn where_docker_user_is_there_forward_is_left_alone() {
             for (text, note) in [
                 ("*filter\n:DOCKER-USER - [0:0]\n:FORWARD DROP [0:0]\nCOMMIT\n", "no packet reaches DOCKER-USER"),
                 (
-                    "*filter\n:DOCKER-USER - [0:0]\n:FORWARD DROP [0:0]\n-A FORWARD -i a -j DROP\n-A FORWARD -j DOCKER-USER\nCOMMIT\n",
-                    "the jump to DOCKER-USER is rule 2",
+                    "*filter\n:DOCKER-USER - [0:0]\n:FORWARD DROP [0:0]\n-A FORWARD -i eth+ -j ACCEPT\n-A FORWARD -j DOCKER-USER\nCOMMIT\n",
+                    "the jump to DOCKER-USER is rule 2: rule 1 of FORWARD (`-i eth+ -j ACCEPT`) can accept packets before it is asked",
                 ),
+                // These pass no packet that would be stopped.
+                ("*filter\n:DOCKER-USER - [0:0]\n:FORWARD DROP [0:0]\n-A FORWARD -i a -j DROP\n-A FORWARD -j DOCKER-USER\nCOMMIT\n", ""),
+                ("*filter\n:DOCKER-USER - [0:0]\n:FORWARD DROP [0:0]\n-A FORWARD -i a -j ACCEPT\n-A FORWARD -j DOCKER-USER\nCOMMIT\n", ""),
                 ("*filter\n:DOCKER-USER - [0:0]\n:FORWARD DROP [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n", ""),
             ] {
                 state(family, text);

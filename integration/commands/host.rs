@@ -86,8 +86,10 @@ fn where_legacy_iptables_filters_nothing_is_written() {
         // The other family is another table, and looking is free.
         assert_eq!(ours(Family::Ip6, "-A DOCKER-USER -i eth0 -j DROP").code, 0);
         assert_eq!(ours(Family::Ip, "-S").code, 0);
+        let plan = dockgate(&format!("plan {}", policy.display()), "");
+        assert!(plan.code == 3 && plan.err.contains("legacy iptables filters on this host"), "{plan:?}");
         let list = dockgate("list", "");
-        assert!(list.code == 0 && list.err.contains("legacy iptables filters on this host"), "{list:?}");
+        assert!(list.code == 3 && list.err.contains("legacy iptables filters on this host"), "{list:?}");
     });
 }
 

@@ -144,6 +144,12 @@ impl Engine {
         self.start();
     }
 
+    /// The same with other arguments from now on.
+    pub fn restart_with(&mut self, arguments: &str) {
+        self.arguments = arguments.into();
+        self.restart();
+    }
+
     fn end(&mut self, verb: &str) {
         writeln!(self.commands, "{verb}").unwrap();
         let line = self.said.lock().unwrap().recv_timeout(PATIENCE).unwrap_or_else(|_| self.failed("dockerd does not end"));
@@ -235,6 +241,7 @@ impl Engine {
     fn dockgate_command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockgate"));
         command.arg("--netns").arg(self.netns_path()).args(words.split_whitespace());
+        command.env("DOCKGATE_STATE", self.path("run/dockgate"));
         command
     }
 
@@ -263,8 +270,13 @@ impl Engine {
     /// Runs a container whose web server, published on `host_port`, answers with the container's
     /// name. `options` go to `docker run`.
     pub fn publish(&self, name: &str, host_port: u16, container_port: u16, options: &str) {
+        self.publish_on("", name, host_port, container_port, options);
+    }
+
+    /// The same on one address of the host's, written as `0.0.0.0:`.
+    pub fn publish_on(&self, address: &str, name: &str, host_port: u16, container_port: u16, options: &str) {
         let serve = format!("echo {name} >/www/index.html; exec /bin/busybox httpd -f -p {container_port} -h /www");
-        let publish = format!("{host_port}:{container_port}");
+        let publish = format!("{address}{host_port}:{container_port}");
         let mut command = self.client();
         command.args(["run", "--detach", "--stop-signal", "KILL", "--name", name, "--publish", &publish]);
         command.args(options.split_whitespace());

@@ -5,6 +5,7 @@ pub mod engine;
 mod life;
 pub mod need;
 mod old;
+mod open;
 mod page;
 mod writers;
 

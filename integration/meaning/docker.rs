@@ -55,6 +55,11 @@ fn policy(engine: &Engine, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// On IPv4 alone: over IPv6 docker-proxy would let everybody in, past the policy.
+fn publish(engine: &Engine, name: &str, host_port: u16, container_port: u16, options: &str) {
+    engine.publish_on("0.0.0.0:", name, host_port, container_port, options);
+}
+
 /// Who reaches the web site, and who the shop: friend, stranger, and who comes from far.
 #[track_caller]
 fn reach(engine: &Engine, web: [bool; 3], shop: [bool; 3], when: &str) {
@@ -88,8 +93,8 @@ fn so_do_its_sets(version: Version) {
 fn outlives(version: Version, text: &str) {
     let Some(mut engine) = Engine::running(version, "") else { return };
     // Something has the address that the container would get later.
-    engine.publish("web", 8080, 80, "");
-    engine.publish("shop", 8081, 80, "");
+    publish(&engine, "web", 8080, 80, "");
+    publish(&engine, "shop", 8081, 80, "");
     let before = engine.saved();
     reach(&engine, [true; 3], [true; 3], "without a policy");
     let file = policy(&engine, "web.toml", text);
@@ -116,15 +121,15 @@ fn outlives(version: Version, text: &str) {
 
     // Made anew, each has the other's address.
     engine.docker("rm --force web shop");
-    engine.publish("shop", 8081, 80, "");
-    engine.publish("web", 8080, 3000, "");
+    publish(&engine, "shop", 8081, 80, "");
+    publish(&engine, "web", 8080, 3000, "");
     assert_eq!((address("web"), address("shop")), (shop, web));
     holds(&engine, &file, "the containers were made anew");
 
     engine.docker("network create other");
     holds(&engine, &file, "a network was made");
     engine.docker("rm --force shop");
-    engine.publish("shop", 8081, 80, "--network other");
+    publish(&engine, "shop", 8081, 80, "--network other");
     holds(&engine, &file, "a container was moved to another network");
 
     engine.restart();
@@ -143,8 +148,8 @@ fn outlives(version: Version, text: &str) {
 
     engine.docker("rm --force web shop");
     engine.docker("network rm other");
-    engine.publish("web", 8080, 80, "");
-    engine.publish("shop", 8081, 80, "");
+    publish(&engine, "web", 8080, 80, "");
+    publish(&engine, "shop", 8081, 80, "");
     run(&engine, &["remove"], 0);
     reach(&engine, [true; 3], [true; 3], "removed");
     let sorted = |mut lines: Vec<String>| {
@@ -177,8 +182,8 @@ fn on_trial(engine: &Engine) -> bool {
 
 fn a_trial_is_over_when_all_are_killed(version: Version) {
     let Some(engine) = Engine::running(version, "") else { return };
-    engine.publish("web", 8080, 80, "");
-    engine.publish("shop", 8081, 80, "");
+    publish(&engine, "web", 8080, 80, "");
+    publish(&engine, "shop", 8081, 80, "");
     let file = policy(&engine, "web.toml", POLICY);
     run(&engine, &["apply", &file], 0);
     holds(&engine, &file, "applied");

@@ -2,6 +2,7 @@
 
 mod churn;
 mod cost;
+mod in_force;
 mod kernel;
 mod killed;
 mod policies;

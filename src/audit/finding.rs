@@ -70,6 +70,13 @@ pub enum Harm {
     /// Docker does not put its jump to `DOCKER-USER` first, or anywhere, when it next starts: packets
     /// are let in that the chain was never asked about.
     JumpLost,
+    /// Nothing leads to `DOCKER-USER`: its rules are asked about no packet.
+    NotReached,
+    /// It can accept packets before `DOCKER-USER` is asked, which would stop them.
+    AcceptsBefore {
+        /// The number of the jump in FORWARD.
+        jump: usize,
+    },
     /// Docker does not start.
     NoStart,
     /// Docker does not find its jump to `DOCKER-USER` behind this, and puts a second one.
@@ -90,6 +97,8 @@ impl Harm {
             Self::Crashes => "crashes",
             Self::Asleep => "asleep",
             Self::JumpLost => "jump-lost",
+            Self::NotReached => "not-reached",
+            Self::AcceptsBefore { .. } => "accepts-before",
             Self::NoStart => "no-start",
             Self::JumpAgain => "jump-again",
         }
@@ -120,6 +129,10 @@ impl fmt::Display for Harm {
             Self::Crashes => f.write_str("iptables crashes when it lists or saves the table"),
             Self::Asleep => f.write_str("no packet is asked; iptables lists the rules as if they worked"),
             Self::JumpLost => f.write_str("at its next start Docker gives up before it puts the jump to DOCKER-USER first: packets are let in without asking the chain"),
+            Self::NotReached => f.write_str("no packet comes to DOCKER-USER: its rules stop nothing, and those of a policy neither"),
+            Self::AcceptsBefore { jump } => {
+                write!(f, "it can accept packets that DOCKER-USER would stop: the jump there comes later, as rule {jump}")
+            }
             Self::NoStart => f.write_str("at its next start Docker fails: iptables can't make the FORWARD that it needs"),
             Self::JumpAgain => f.write_str("at its next start Docker does not find its jump to DOCKER-USER behind this rule, and puts a second one"),
         }

@@ -25,6 +25,7 @@
 mod chains;
 mod cure;
 mod finding;
+mod jump;
 mod owner;
 mod reading;
 mod rewrite;
@@ -78,6 +79,7 @@ pub fn audit(table: &Table) -> Vec<Finding> {
     let Table { ruleset, contents, versions } = table;
     let look = Look { family: ruleset.family, ipsets: &ruleset.sets, sets: &contents.sets, versions: *versions };
     let mut findings = chains::of_table(ruleset.family, contents, *versions);
+    findings.extend(jump::of_jump(ruleset, *versions));
     look.at_chains(&ruleset.chains, &mut findings);
     findings
 }

@@ -48,18 +48,25 @@ pub(super) struct Signs<'a> {
 
 /// The owner, and what tells so.
 pub(super) fn guess(signs: Signs<'_>) -> String {
+    known(signs).unwrap_or_else(|| {
+        let never = signs.never.map_or("such a thing".to_owned(), |never| format!("`{never}`"));
+        format!("not iptables, which never writes {never}: nft, or a program that writes nf_tables itself")
+    })
+}
+
+/// The owner by a name or by what stands in the user data.
+pub(super) fn known(signs: Signs<'_>) -> Option<String> {
     let words = signs.text.split(|c: char| !c.is_alphanumeric() && !"-_.".contains(c));
     let known = |word: &&str| *word != DOCKER_USER && KNOWN.iter().any(|(begin, _)| word.starts_with(begin));
     if let Some(word) = words.chain(signs.chain).find(known) {
         let owner = KNOWN.iter().find(|(begin, _)| word.starts_with(begin)).map_or("", |(_, owner)| owner);
-        return format!("{owner}, by the name `{word}`");
+        return Some(format!("{owner}, by the name `{word}`"));
     }
     // whalewall keeps the container's number with each rule.
     if signs.userdata.is_some_and(|data| data.len() == 64 && data.iter().all(u8::is_ascii_hexdigit)) {
-        return "whalewall: a container's number stands in the rule's user data".to_owned();
+        return Some("whalewall: a container's number stands in the rule's user data".to_owned());
     }
-    let never = signs.never.map_or("such a thing".to_owned(), |never| format!("`{never}`"));
-    format!("not iptables, which never writes {never}: nft, or a program that writes nf_tables itself")
+    None
 }
 
 /// The same for a rule of iptables' own form, which only newer versions write and read.

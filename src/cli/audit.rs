@@ -54,7 +54,13 @@ fn write(out: &mut String, findings: &[Finding], table: &Table, colour: bool) ->
         return writeln!(out, "{family} filter: nothing that iptables does not understand (chains: {}, rules: {rules})", chains.len());
     }
     let (red, bold, plain) = if colour { ("\x1b[31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-    writeln!(out, "{family} filter: {} that iptables does not understand", things(findings.len()))?;
+    let past = |wrong: &Wrong| matches!(wrong.harm, Harm::NotReached | Harm::AcceptsBefore { .. });
+    let kind = match findings.iter().filter(|finding| finding.harms.iter().any(past)).count() {
+        0 => "that iptables does not understand",
+        all if all == findings.len() => "that lets packets past DOCKER-USER",
+        _ => "that iptables does not understand, or that lets packets past DOCKER-USER",
+    };
+    writeln!(out, "{family} filter: {} {kind}", things(findings.len()))?;
     if !table.versions.are_one() {
         writeln!(out, "  the host's rules do not tell which iptables it has ({} is possible); `--dialect` says it", table.versions)?;
     }

@@ -9,12 +9,12 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{look::Look, policy::Loaded};
+use super::{faults, look::Look, policy::Loaded};
 use crate::{
     compile::{Origin, is_ours},
-    live::Outcome,
+    live::{Fault, Outcome},
     marks::{self, Element, Kind, Table},
-    model::{DOCKER_USER, Family},
+    model::{ChainName, DOCKER_USER, Family},
     plan::{
         Step,
         ours::{Change, ChangeKind},
@@ -43,11 +43,13 @@ enum Group {
     Gone(String),
     /// The jump in `DOCKER-USER`.
     Jump,
+    /// The jump in `FORWARD`.
+    Forward,
 }
 
 /// How many rules become what, and how many senders in our own table come and go.
 #[derive(Debug, Default)]
-struct Counts([usize; 5], [usize; 2]);
+struct Counts([usize; 4], [usize; 2]);
 
 impl Counts {
     fn of(&self, kind: ChangeKind) -> usize {
@@ -55,8 +57,8 @@ impl Counts {
     }
 
     fn sign(&self) -> char {
-        let [kept, moved, added, removed, foreign] = self.0;
-        match (added + self.1[0], removed + self.1[1], moved, kept + foreign) {
+        let [kept, moved, added, removed] = self.0;
+        match (added + self.1[0], removed + self.1[1], moved, kept) {
             (0, 0, 0, _) => ' ',
             (_, 0, 0, 0) => '+',
             (0, _, 0, 0) => '-',
@@ -81,15 +83,6 @@ impl Counts {
         parts.join(" ")
     }
 
-    /// `, and 1 that can't be read is left alone`
-    fn unreadable(&self) -> String {
-        match self.of(ChangeKind::Foreign) {
-            0 => String::new(),
-            1 => ", and 1 that can't be read is left alone".to_owned(),
-            many => format!(", and {many} that can't be read are left alone"),
-        }
-    }
-
     /// `5 rules added, 1 moved, 20 kept`
     fn words(&self, mood: Mood) -> String {
         let words = match mood {
@@ -105,7 +98,7 @@ impl Counts {
         let senders = self.1.into_iter().zip(words).filter(|(count, _)| *count > 0);
         let senders: Vec<String> = senders.map(|(count, word)| format!("{} {word}", number(count, "sender"))).collect();
         let between = if parts.is_empty() || senders.is_empty() { "" } else { "; " };
-        parts.join(", ") + between + &senders.join(", ") + &self.unreadable()
+        parts.join(", ") + between + &senders.join(", ")
     }
 }
 
@@ -124,7 +117,6 @@ fn sign(kind: ChangeKind) -> char {
         ChangeKind::Removed => '-',
         ChangeKind::Moved => '>',
         ChangeKind::Kept => ' ',
-        ChangeKind::Foreign => '?',
     }
 }
 
@@ -157,7 +149,7 @@ pub fn text(loaded: &Loaded, outcome: &Outcome, mood: Mood, verbose: bool, look:
         let rules = number(all.of(ChangeKind::Kept), "rule");
         let senders: usize = Family::BOTH.into_iter().filter_map(|family| loaded.compiled.table(family)).map(Table::senders).sum();
         let senders = if senders > 0 { format!(" and {}", number(senders, "sender")) } else { String::new() };
-        return format!("policy {identity} holds already, nothing to do: {rules}{senders} as they should be{}\n", all.unreadable());
+        return format!("policy {identity} holds already, nothing to do: {rules}{senders} as they should be\n");
     }
     let holds = match mood {
         Mood::Planned => "",
@@ -255,7 +247,9 @@ fn write_rule(text: &mut String, change: &Change, look: Look) {
     let style = style(sign(change.kind), look);
     let rule = change.rule.as_ref().map_or_else(|| "(it can't be read; `dockgate list` shows it)".to_owned(), ToString::to_string);
     let Change { family, chain, kind, .. } = change;
-    writeln!(text, "      {style}{} {} -A {chain} {rule}{style:#}", sign(*kind), family.command()).expect("a string takes everything");
+    let option = if *chain == ChainName::forward() { "-I" } else { "-A" };
+    writeln!(text, "      {style}{} {} {option} {chain} {rule}{style:#}", sign(*kind), family.command())
+        .expect("a string takes everything");
 }
 
 /// A rule that goes belongs to the part of the policy that it was made for, if that is there still.
@@ -265,6 +259,9 @@ fn group(loaded: &Loaded, titles: &HashMap<String, usize>, change: &Change) -> G
     }
     if change.chain.as_str() == DOCKER_USER {
         return Group::Jump;
+    }
+    if change.chain == ChainName::forward() {
+        return Group::Forward;
     }
     let Some(rule) = &change.rule else { return Group::Gone("rules that can't be read".to_owned()) };
     match (rule.comment(), &rule.target) {
@@ -288,12 +285,13 @@ fn title(policy: &Policy, group: &Group) -> (String, String) {
             (policy.at(rule.place), format!("{rule}{comment}"))
         }),
         Group::Jump => plain("the jump from DOCKER-USER"),
+        Group::Forward => plain("the jump from FORWARD to DOCKER-USER, on top again"),
         Group::Gone(comment) => plain(&format!("no longer in the policy: {comment}")),
     }
 }
 
-/// For programs.
-pub fn json(loaded: &Loaded, outcome: &Outcome) -> Value {
+/// For programs; `faults` is what keeps the policy from being in force.
+pub fn json(loaded: &Loaded, outcome: &Outcome, faults: &[(Family, Fault)]) -> Value {
     let policy = &loaded.read.policy;
     let change = |change: &Change| {
         let origin = change.line.and_then(|line| loaded.compiled.origin(line));
@@ -309,7 +307,6 @@ pub fn json(loaded: &Loaded, outcome: &Outcome) -> Value {
                 ChangeKind::Moved => "moved",
                 ChangeKind::Added => "added",
                 ChangeKind::Removed => "removed",
-                ChangeKind::Foreign => "foreign",
             },
             "rule": change.rule.as_ref().map(ToString::to_string),
             "at": rule.map(|rule| policy.at(rule.place)),
@@ -324,5 +321,6 @@ pub fn json(loaded: &Loaded, outcome: &Outcome) -> Value {
         "families": outcome.plan.families().map(Family::command).collect::<Vec<_>>(),
         "changes": outcome.changes.iter().map(change).collect::<Vec<_>>(),
         "senders": { "added": counts[0], "removed": counts[1] },
+        "faults": faults.iter().map(|(family, fault)| faults::as_json(fault, *family, "")).collect::<Vec<_>>(),
     })
 }

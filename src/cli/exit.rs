@@ -12,10 +12,12 @@ pub enum ExitCode {
     Unsupported = 3,
     /// The kernel refused, there is no permission, or netfilter can't be reached.
     Resource = 4,
-    /// `plan` has something to do; `status` found what is not as it should be.
+    /// `plan` has something to do; `status` found what is not as it should be, `list` that packets pass.
     Pending = 5,
     /// A policy on trial was not confirmed: what stood before holds.
     TakenBack = 6,
+    /// The policy is written, but something of the host keeps it from being in force.
+    NotInForce = 7,
     /// Done, but what was to be printed could not be written.
     Unwritten = 8,
 }

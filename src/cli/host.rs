@@ -1,11 +1,12 @@
 //! What this host makes of rules in `DOCKER-USER`, said before and after they are written.
 
-use super::{ExitCode, audit::warn, report};
+use super::{ExitCode, audit::warn, faults::accepts, report};
 use crate::{
     audit::{self, Finding},
-    docker::{self, Jump},
+    docker::{self, Guarded, Jump},
     model::{ChainName, Family},
     netlink::{Netlink, NetlinkError},
+    ruleset::{Ruleset, Which},
 };
 use report::Failure;
 
@@ -30,7 +31,7 @@ pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
 /// no error.
 pub fn notes(netlink: &mut Netlink, family: Family, seen: Vec<Finding>) {
     if let Err(error) = look(netlink, family, seen) {
-        report::note(&format!("the change was made; what becomes of it on this host could not be found out: {error}"));
+        unknown(&error);
     }
 }
 
@@ -42,15 +43,39 @@ fn look(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result
         Jump::Missing => report::note(&format!(
             "no packet reaches DOCKER-USER: the FORWARD chain of `{family} filter` does not lead to it; Docker puts the jump there when it starts"
         )),
-        Jump::At(number) => report::note(&format!(
-            "in FORWARD of `{family} filter` the jump to DOCKER-USER is rule {number}; those before it may have decided already"
-        )),
+        Jump::At(number) => {
+            let ruleset = Ruleset::read(netlink, family, Which::All)?;
+            if let Some(culprit) = docker::in_front(&ruleset, &Guarded::of(&ruleset), docker::known_pass(&ruleset)) {
+                report::note(&format!(
+                    "in FORWARD of `{family} filter` the jump to DOCKER-USER is rule {number}: {} before it is asked",
+                    accepts(&culprit)
+                ));
+            }
+        }
         Jump::NoChain | Jump::First => {}
     }
     if docker::nftables_backend(netlink)? {
         say_nftables_backend();
     }
     Ok(())
+}
+
+/// Says what stands in FORWARD that iptables does not understand, and which backend Docker uses.
+pub fn glance(netlink: &mut Netlink, family: Family) {
+    let mut seen = || -> Result<bool, NetlinkError> {
+        let (_, forward) = docker::jump_now(netlink, family)?;
+        warn(family, &audit::glance_at_rules(family, &ChainName::forward(), &forward));
+        docker::nftables_backend(netlink)
+    };
+    match seen() {
+        Ok(true) => say_nftables_backend(),
+        Ok(false) => {}
+        Err(error) => unknown(&error),
+    }
+}
+
+fn unknown(error: &NetlinkError) {
+    report::note(&format!("the change was made; what becomes of it on this host could not be found out: {error}"));
 }
 
 /// With Docker's nftables backend, what holds and what does not.

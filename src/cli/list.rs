@@ -5,12 +5,14 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::{
-    Global, host,
+    ExitCode, Global,
+    faults::accepts,
+    host,
     report::{self, Failure},
     words::Invocation,
 };
 use crate::{
-    docker::{self, Jump},
+    docker::{self, Culprit, Guarded, Jump},
     expr,
     model::{ChainName, Counters, DOCKER_USER, Family},
     netlink::Netlink,
@@ -24,26 +26,56 @@ pub fn run(global: &Global) -> Result<(), Failure> {
     let mut netlink = Netlink::open().map_err(|error| report::netlink(&error))?;
     let mut text = String::new();
     let mut tables = Vec::new();
+    let mut code = ExitCode::Success;
     for &family in global.families() {
-        if let Err(legacy) = host::refuse_legacy(family) {
+        let legacy = host::refuse_legacy(family).err();
+        if let Some(legacy) = &legacy {
             legacy.print();
+            code = legacy.code();
         }
         let ruleset = Ruleset::read(&mut netlink, family, Which::All).map_err(|error| report::netlink(&error))?;
-        let chains = reached(&ruleset);
+        let (chains, reach) = (reached(&ruleset), Reach::of(&ruleset));
+        if reach.is_open && code == ExitCode::Success {
+            code = ExitCode::Pending;
+        }
         if global.json {
-            tables.push(json(&ruleset, &chains));
+            let mut table = json(&ruleset, &chains);
+            table["open"] = json!(reach.is_open);
+            table["legacy"] = json!(legacy.is_some());
+            table["accepts_before"] = json!(reach.culprit.as_ref().map(|culprit| culprit.number));
+            tables.push(table);
         } else {
-            table(&mut text, &ruleset, &chains).expect("a string takes everything");
+            table(&mut text, &ruleset, &chains, &reach).expect("a string takes everything");
         }
     }
+    let ended = || if code == ExitCode::Success { Ok(()) } else { Err(Failure::silent(code)) };
     if global.json {
-        return report::print(&format!("{}\n", json!({ "tables": tables })));
+        report::print(&format!("{}\n", json!({ "tables": tables })))?;
+        return ended();
     }
     report::print(&text)?;
     if docker::nftables_backend(&mut netlink).map_err(|error| report::netlink(&error))? {
         host::say_nftables_backend();
     }
-    Ok(())
+    ended()
+}
+
+/// How packets come to `DOCKER-USER`.
+struct Reach {
+    jump: Jump,
+    /// What in front of the jump accepts what the chain would stop.
+    culprit: Option<Culprit>,
+    /// Is there something to be stopped, and packets pass that are not asked?
+    is_open: bool,
+}
+
+impl Reach {
+    fn of(ruleset: &Ruleset) -> Self {
+        let (jump, guarded) = (docker::jump(ruleset), Guarded::of(ruleset));
+        let culprit = docker::in_front(ruleset, &guarded, docker::known_pass(ruleset));
+        let is_open = culprit.is_some() || (jump == Jump::Missing && guarded != Guarded::Nothing);
+        Self { jump, culprit, is_open }
+    }
 }
 
 /// `DOCKER-USER` and the chains that its rules lead to, in the order in which packets meet them.
@@ -65,22 +97,27 @@ fn reached(ruleset: &Ruleset) -> Vec<&Chain> {
     chains
 }
 
-fn jump_text(jump: Jump, family: Family) -> String {
-    match jump {
-        Jump::NoChain => format!("{family} filter: no DOCKER-USER chain"),
-        Jump::Missing => format!("{family} filter DOCKER-USER: NO PACKET COMES HERE, the jump in FORWARD is missing"),
-        Jump::First => format!("{family} filter DOCKER-USER: every forwarded packet comes here first"),
-        Jump::At(number) => {
-            format!("{family} filter DOCKER-USER: packets come here from rule {number} of FORWARD; those before it decide first")
+fn jump_text(reach: &Reach, family: Family) -> String {
+    match (reach.jump, &reach.culprit) {
+        (Jump::NoChain, _) => format!("{family} filter: no DOCKER-USER chain"),
+        (Jump::Missing, _) => format!("{family} filter DOCKER-USER: NO PACKET COMES HERE, the jump in FORWARD is missing"),
+        (Jump::First, _) => format!("{family} filter DOCKER-USER: every forwarded packet comes here first"),
+        (Jump::At(number), Some(culprit)) => {
+            format!("{family} filter DOCKER-USER: TOO LATE, packets come here from rule {number} of FORWARD; {} before", accepts(culprit))
+        }
+        (Jump::At(number), None) => {
+            format!(
+                "{family} filter DOCKER-USER: packets come here from rule {number} of FORWARD; none before it accepts what is stopped here"
+            )
         }
     }
 }
 
-fn table(out: &mut String, ruleset: &Ruleset, chains: &[&Chain]) -> fmt::Result {
+fn table(out: &mut String, ruleset: &Ruleset, chains: &[&Chain], reach: &Reach) -> fmt::Result {
     if !out.is_empty() {
         out.push('\n');
     }
-    writeln!(out, "{}", jump_text(docker::jump(ruleset), ruleset.family))?;
+    writeln!(out, "{}", jump_text(reach, ruleset.family))?;
     for chain in chains {
         if chain.name.as_str() != DOCKER_USER {
             writeln!(out, "\n{} filter {}", ruleset.family, chain.name)?;

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod difference;
 mod exit;
+mod faults;
 mod help;
 mod host;
 mod iptables;
@@ -56,10 +57,12 @@ const EXIT_CODES: &str = "Exit codes, as those of iptables:
   2  the words are wrong, or name a chain or an ipset that is not there
   3  this host's Docker does not filter here (legacy iptables)
   4  the kernel refused, there is no permission, or netfilter can't be reached
-  5  plan: there is something to do; status: something is not as the policy says
+  5  plan: there is something to do; status: something is not as the policy says, or keeps it from
+     being in force; list: packets pass that DOCKER-USER should stop
   6  a policy on trial was not confirmed in time, and what stood before holds
+  7  the policy is written, but something of this host keeps it from being in force
   8  done, but what was to be printed could not be written (disk full, or closed)
-With each but 0 and 8 nothing was changed.";
+With each but 0, 7 and 8 nothing was changed.";
 
 /// Options of all commands.
 #[derive(Debug, Default, clap::Args)]

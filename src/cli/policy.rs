@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::{
     ExitCode, Global, How,
     difference::{self, Mood},
-    host,
+    faults, host,
     look::Look,
     report::{self, Failure},
 };
 use crate::{
     compile::{self, Compiled},
     lab::Links,
-    live::{HistoryError, Host, LiveError, Outcome},
+    live::{Fault, HistoryError, Host, LiveError, Outcome, Status},
     model::{Family, Interface},
     plan::{Step, ours::ChangeKind},
     policy::{Policy, Read},
@@ -52,10 +52,11 @@ pub(super) fn read(paths: &[PathBuf], skip_tests: bool) -> Result<Read, Failure>
     Ok(read)
 }
 
-/// A rule for an interface that is not there matches nothing; it may come, so that is no error.
+/// A rule for an interface that is not there matches nothing; it may come, so that is no error. One that
+/// the policy calls external is ([`faults`]).
 fn say_missing_interfaces(policy: &Policy) {
     let of_rules = policy.rules.iter().flat_map(|rule| rule.inward.iter().chain(&rule.outward));
-    let mut names: Vec<&Interface> = policy.external.iter().chain(of_rules).filter(|name| !name.is_prefix()).collect();
+    let mut names: Vec<&Interface> = of_rules.filter(|name| !name.is_prefix() && !policy.external.contains(name)).collect();
     names.sort_by_key(|name| name.as_bytes());
     names.dedup();
     let Ok(mut links) = Links::open("this host") else { return };
@@ -75,15 +76,17 @@ pub(super) fn open(global: &Global) -> Result<Host, Failure> {
         return Err(Failure::new(ExitCode::Usage, format!("a policy is for both families: `{only}` does not go with it"))
             .hint("a rule with addresses of one family is for that family alone"));
     }
-    for family in Family::BOTH {
-        host::refuse_legacy(family)?;
-    }
+    refuse_legacy()?;
     let mut host = look()?;
     host.set_options(global.options());
     if let Some(folder) = host.history().elsewhere().filter(|_| !global.dry_run) {
         report::note(&format!("/run/dockgate can't be written here; the steps back are kept in {}", folder.display()));
     }
     Ok(host)
+}
+
+fn refuse_legacy() -> Result<(), Failure> {
+    Family::BOTH.into_iter().try_for_each(host::refuse_legacy)
 }
 
 pub(super) fn look() -> Result<Host, Failure> {
@@ -127,18 +130,25 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
 /// `dockgate plan`
 pub fn plan(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure> {
     let loaded = load(paths, how)?;
+    refuse_legacy()?;
     let mut host = look()?;
     let outcome = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, Mood::Planned)?;
-    if outcome.plan.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::Pending)) }
+    let found = faults::hindrances(&mut host, Some(&loaded.compiled))?;
+    show(global, &loaded, &outcome, Mood::Planned, &found)?;
+    faults::say(&found, true);
+    match (outcome.plan.is_empty(), found.is_empty()) {
+        (false, _) => Err(Failure::silent(ExitCode::Pending)),
+        (true, false) => Err(Failure::silent(ExitCode::NotInForce)),
+        (true, true) => Ok(()),
+    }
 }
 
 /// Said of every dry run that has something to do.
 pub(super) const DRY: &str = "dry run: the kernel would take all of it; nothing was changed";
 
-pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mood) -> Result<(), Failure> {
+pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mood, faults: &[(Family, Fault)]) -> Result<(), Failure> {
     let text = match global.json {
-        true => format!("{}\n", difference::json(loaded, outcome)),
+        true => format!("{}\n", difference::json(loaded, outcome, faults)),
         false => difference::text(loaded, outcome, mood, global.verbose > 0, Look::of_stdout()),
     };
     report::print(&text)
@@ -156,17 +166,38 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     let loaded = load(paths, how)?;
     let mut host = open(global)?;
     let outcome = host.apply(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done })?;
+    let found = match global.dry_run {
+        true => faults::hindrances(&mut host, Some(&loaded.compiled))?,
+        false => faults::after_change(&mut host),
+    };
+    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::Done }, &found)?;
     if global.dry_run && !outcome.plan.is_empty() {
         report::note(DRY);
     }
-    notes(&mut host);
-    Ok(())
+    glance(&mut host);
+    faults::say(&found, global.dry_run);
+    if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
+}
+
+/// Says what keeps a policy that is deployed from being in force; with an exit code of its own where
+/// something does.
+pub(super) fn in_force(host: &mut Host) -> Result<(), Failure> {
+    let deployed = host.status().is_ok_and(|both| both.iter().any(Status::stands));
+    let found = if deployed { faults::after_change(host) } else { Vec::new() };
+    faults::say(&found, false);
+    if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
 
 /// What keeps the policy from working here, where something does.
 pub(super) fn notes(host: &mut Host) {
-    Family::BOTH.into_iter().for_each(|family| host::notes(host.netlink(), family, Vec::new()));
+    glance(host);
+    let found = faults::after_change(host);
+    faults::say(&found, false);
+}
+
+/// What stands in FORWARD that iptables does not understand, and which backend Docker uses.
+fn glance(host: &mut Host) {
+    Family::BOTH.into_iter().for_each(|family| host::glance(host.netlink(), family));
 }
 
 /// `dockgate remove`

@@ -356,3 +356,8 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn note(text: &str) {
     put(Stream::Err, &format!("note: {text}\n"));
 }
+
+/// Says on stderr that something is wrong though it was done; in one write.
+pub fn warning(text: &str) {
+    put(Stream::Err, &format!("warning: {text}\n"));
+}

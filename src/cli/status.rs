@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use super::{
     ExitCode, Global,
     difference::number,
+    faults,
     look::Look,
     policy::{date, look},
     report::{self, Failure},
 };
 use crate::{
     compile::Identity,
-    docker::Jump,
-    live::{Fault, History, Record, Status},
+    docker::{Guarded, Jump},
+    live::{History, Record, Status},
     marks::TABLE,
-    model::Family,
 };
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -68,7 +68,7 @@ fn changes(history: &History) -> String {
 
 fn text(status: &Status, look: Look) -> String {
     let (good, bad) = (look.style(GOOD), look.style(BAD));
-    let family = if status.family == Family::Ip { "IPv4" } else { "IPv6" };
+    let family = faults::family_name(status.family);
     let counts = || {
         let counters = status.counters.unwrap_or_default();
         let (rules, chains) = (number(status.rules, "rule"), number(status.chains, "chain"));
@@ -79,17 +79,22 @@ fn text(status: &Status, look: Look) -> String {
     let mut text = match &status.identity {
         Some(identity) => format!("{family}  policy {identity}: {}\n", counts()),
         None if status.stands() => format!("{family}  a policy without its name: {}\n", counts()),
+        None if status.guarded != Guarded::Nothing => {
+            format!("{family}  no policy; {} of others in DOCKER-USER\n", number(status.others, "rule"))
+        }
         None => format!("{family}  no policy\n"),
     };
     let mut say = |style: Style, word: &str, what: &str| text += &format!("      {style}{word}{style:#}{what}\n");
     for fault in &status.faults {
-        say(bad, if *fault == Fault::Unreached { "NOT REACHED" } else { "DRIFT" }, &format!(": {}", words(*fault, status)));
+        say(bad, faults::label(fault), &format!(": {}", faults::words(fault, status.family, &status.hash)));
     }
-    if status.identity.is_some() && status.faults.is_empty() {
+    if status.faults.is_empty() && status.identity.is_some() {
         say(good, "sound", ": DOCKER-USER begins with the jump to it, and its rules are as they were written");
+    } else if status.faults.is_empty() && status.is_wanted() {
+        say(good, "sound", ": nothing accepts packets before DOCKER-USER is asked");
     }
-    if let (true, Jump::At(number)) = (status.stands(), status.docker_user) {
-        say(Style::new(), "note", &format!(": DOCKER-USER is rule {number} of FORWARD; those before it decide first"));
+    if let (true, Jump::At(number)) = (status.is_wanted() && status.faults.is_empty(), status.docker_user) {
+        say(Style::new(), "note", &format!(": DOCKER-USER is rule {number} of FORWARD; none before it accepts what it stops"));
     }
     if let Some(trial) = &status.trial {
         let policy = trial.identity.as_ref().map_or_else(String::new, |identity| format!(": policy {identity}"));
@@ -109,42 +114,6 @@ fn text(status: &Status, look: Look) -> String {
     text
 }
 
-/// What is wrong, and the cure.
-fn words(fault: Fault, status: &Status) -> String {
-    match fault {
-        Fault::NoJump => {
-            "nothing in DOCKER-USER leads to our chains, so they do nothing; `dockgate apply POLICY` puts the jump back".to_owned()
-        }
-        Fault::NotFirst(number) => {
-            format!("the jump is rule {number} of DOCKER-USER, so that others decide before it; `dockgate apply POLICY` puts it on top")
-        }
-        Fault::MoreJumps(more) => {
-            format!("{} of DOCKER-USER to our chains; `dockgate apply POLICY` takes it away", number(more, "more jump"))
-        }
-        Fault::Changed => {
-            format!("the rules are not those of the policy (they are {}); `dockgate plan POLICY` shows what was changed", status.hash)
-        }
-        Fault::NoTable => format!(
-            "the table `{} {TABLE}` is gone, so that no sender is known and nobody is marked; `dockgate apply POLICY` brings it back",
-            status.family
-        ),
-        Fault::Senders => format!(
-            "the senders in the table `{} {TABLE}` are not those of the policy; `dockgate plan POLICY` shows which were changed",
-            status.family
-        ),
-        Fault::Foreign(rules) => {
-            let rules = number(rules, "rule");
-            format!(
-                "{rules} in our chains that dockgate can't read; `dockgate list` shows the handle, `iptables -D CHAIN --handle N` removes it"
-            )
-        }
-        Fault::OtherFamily => "the other family has a policy that this one has not; `dockgate apply POLICY` is for both".to_owned(),
-        Fault::Unreached => {
-            "no packet comes to DOCKER-USER, as FORWARD does not jump to it; Docker puts that jump there when it starts".to_owned()
-        }
-    }
-}
-
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -156,7 +125,7 @@ fn json(status: &Status) -> Value {
         "policy": status.identity.as_ref().map(identity),
         "hash": status.hash,
         "drift": status.has_drifted(),
-        "faults": status.faults.iter().map(|fault| words(*fault, status)).collect::<Vec<_>>(),
+        "faults": status.faults.iter().map(|fault| faults::as_json(fault, status.family, &status.hash)).collect::<Vec<_>>(),
         "jump": status.jump,
         "docker_user": match status.docker_user {
             Jump::NoChain => json!("missing"),
@@ -164,6 +133,7 @@ fn json(status: &Status) -> Value {
             Jump::First => json!(1),
             Jump::At(number) => json!(number),
         },
+        "others": status.others,
         "chains": status.chains,
         "rules": status.rules,
         "senders": status.senders,

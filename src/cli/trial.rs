@@ -10,7 +10,7 @@ use std::{
 use super::{
     ExitCode, Global, How,
     difference::Mood,
-    policy::{DRY, date, dry, failed, load, notes, open, show},
+    policy::{DRY, date, dry, failed, in_force, load, notes, open, show},
     report::{self, Failure},
     session,
 };
@@ -48,11 +48,12 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
     let mut host = open(global)?;
     let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     if pending.plan.is_empty() {
-        return show(global, &loaded, &pending, Mood::Done);
+        show(global, &loaded, &pending, Mood::Done, &[])?;
+        return in_force(&mut host);
     }
     let before = Exactly::deployed(&look_at(&mut host)?);
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial })?;
+    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial }, &[])?;
     notes(&mut host);
     if global.dry_run {
         report::note(DRY);
@@ -111,7 +112,7 @@ fn wait(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
             let status = look_at(host)?;
             count_down(None);
             match Exactly::on_trial(&status) {
-                None => return ended(&Exactly::deployed(&status), before, wanted),
+                None => return ended(host, &Exactly::deployed(&status), before, wanted),
                 Some((other, left)) if other != *wanted && !left.is_zero() => return Err(superseded(&other)),
                 Some((_, Duration::ZERO)) => return over(host, before, wanted),
                 Some((_, left)) => end = Instant::now() + left,
@@ -136,7 +137,10 @@ fn count_down(left: Option<Duration>) {
 fn over(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
     match host.end_trial() {
         // Somebody was faster: confirmed in the last second, or ended it.
-        Err(LiveError::NoTrial) => ended(&Exactly::deployed(&look_at(host)?), before, wanted),
+        Err(LiveError::NoTrial) => {
+            let now = Exactly::deployed(&look_at(host)?);
+            ended(host, &now, before, wanted)
+        }
         Err(error) => Err(failed(&error, None)),
         Ok(_) => {
             let now = Exactly::deployed(&look_at(host)?);
@@ -147,9 +151,10 @@ fn over(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
 }
 
 /// There is no trial any more: says what is deployed now.
-fn ended(now: &Exactly, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
+fn ended(host: &mut Host, now: &Exactly, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
     if now == wanted {
-        return report::print(&format!("confirmed: {now} is deployed\n"));
+        report::print(&format!("confirmed: {now} is deployed\n"))?;
+        return in_force(host);
     }
     let what = match now == before {
         true => format!("the trial was ended: {now} is deployed again"),
@@ -185,7 +190,10 @@ pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
     let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": policy {identity} is deployed"));
     match global.dry_run {
         true => dry(&outcome),
-        false => report::print(&format!("confirmed{identity}\n")),
+        false => {
+            report::print(&format!("confirmed{identity}\n"))?;
+            in_force(&mut host)
+        }
     }
 }
 
@@ -215,7 +223,8 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
         (false, true) => "rolled back, and nothing was to be changed for it",
         (false, false) => "rolled back",
     };
-    report::print(&format!("{done}: {now}\n"))
+    report::print(&format!("{done}: {now}\n"))?;
+    in_force(&mut host)
 }
 
 /// `dockgate rollback --list`: the number of each is that of the steps to it; what is no record is no step.

@@ -1,12 +1,27 @@
 //! What Docker has on this host: which firewall backend its rules are in, and whether packets reach
 //! `DOCKER-USER`.
 
+mod act;
+mod everybody;
+mod front;
+mod interfaces;
+mod proxy;
+
+pub use everybody::{OneRule, lets_everybody};
+pub use front::{Culprit, Guarded, in_front, known_pass, known_pass_first};
+pub use interfaces::{Interfaces, external};
+pub use proxy::{Nat, Served, served};
+
+use std::path::PathBuf;
+
 use crate::{
+    matches::Match,
     model::{ChainName, DOCKER_USER, Family},
     netlink::{Netlink, NetlinkError},
     rule::Rule,
     ruleset::{Chain, Entry, Ruleset, rules},
     targets::Target,
+    uapi::NF_INET_FORWARD,
 };
 
 /// The table of Docker's nftables backend (engine 29).
@@ -17,11 +32,16 @@ const BRIDGES: &str = "docker-bridges";
 /// `/proc/net/ip_tables_names` lists the tables of legacy iptables in this network namespace; only
 /// root may read it. The namespace is that of the calling thread.
 pub fn legacy(family: Family) -> bool {
+    let names = of_this_network(if family == Family::Ip { "ip_tables_names" } else { "ip6_tables_names" });
+    std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == crate::model::TABLE))
+}
+
+/// A file of `/proc/net` for the calling thread's network namespace.
+fn of_this_network(file: &str) -> PathBuf {
     // The first thread is `self` too, which the kernel finds sooner: a hundredth of what `-A` takes.
     // SAFETY: both only give a number.
     let thread = if unsafe { libc::gettid() == libc::getpid() } { "self" } else { "thread-self" };
-    let names = format!("/proc/{thread}/net/{}", if family == Family::Ip { "ip_tables_names" } else { "ip6_tables_names" });
-    std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == crate::model::TABLE))
+    PathBuf::from(format!("/proc/{thread}/net/{file}"))
 }
 
 /// Does Docker use its nftables backend here? Then drops in `DOCKER-USER` work, but accepts are not
@@ -51,7 +71,9 @@ pub fn jump(ruleset: &Ruleset) -> Jump {
     if ruleset.chain(DOCKER_USER).is_none() {
         return Jump::NoChain;
     }
-    jump_among(ruleset.chain("FORWARD").map(Chain::rules).unwrap_or_default())
+    // A chain of that name that hangs elsewhere is asked about no packet on its way through.
+    let forward = ruleset.chain("FORWARD").filter(|chain| chain.hook.is_some_and(|hook| hook.number == NF_INET_FORWARD));
+    jump_among(forward.map(Chain::rules).unwrap_or_default())
 }
 
 /// Finds the jump as it is now, with one request where it is there, else with two; gives the rules of FORWARD too.
@@ -69,13 +91,23 @@ pub fn jump_now(netlink: &mut Netlink, family: Family) -> Result<(Jump, Vec<Entr
 
 /// Where the jump stands among these rules of `FORWARD`; never [`Jump::NoChain`].
 pub fn jump_among(forward: &[Entry]) -> Jump {
-    let leads = |rule: &Rule| {
-        let everything = rule.base.is_empty() && rule.matches.is_empty();
-        everything && matches!(&rule.target, Some(Target::Jump(to) | Target::Goto(to)) if to.as_str() == DOCKER_USER)
-    };
-    match forward.iter().position(|entry| entry.rule().is_some_and(leads)) {
+    match forward.iter().position(is_jump) {
         None => Jump::Missing,
         Some(0) => Jump::First,
         Some(index) => Jump::At(index + 1),
     }
+}
+
+/// `-j DOCKER-USER`
+pub fn jump_rule() -> Rule {
+    Rule { target: Some(Target::Jump(ChainName::docker_user())), ..Rule::default() }
+}
+
+/// Is it a rule of `FORWARD` that leads every packet to `DOCKER-USER`?
+pub fn is_jump(entry: &Entry) -> bool {
+    let leads = |rule: &Rule| {
+        let everything = rule.base.is_empty() && rule.matches.iter().all(|one| matches!(one, Match::Comment(_)));
+        everything && matches!(&rule.target, Some(Target::Jump(to) | Target::Goto(to)) if to.as_str() == DOCKER_USER)
+    };
+    entry.rule().is_some_and(leads)
 }

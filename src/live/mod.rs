@@ -31,12 +31,19 @@
 //! }
 //! ```
 
+mod faults;
 mod folder;
+mod heal;
 mod history;
+mod site;
 mod status;
 
+pub use faults::Fault;
 pub use history::{History, HistoryError, Record};
-pub use status::{Fault, Status, Trial};
+pub use status::{Status, Trial};
+
+use heal::heal;
+use site::{Site, is_read, read};
 
 use std::{
     borrow::Cow,
@@ -45,10 +52,10 @@ use std::{
 
 use crate::{
     apply::{ApplyError, Options, transact},
-    compile::{self, Compiled, is_ours},
+    compile::{self, Compiled},
     marks::{NewTrial, OwnTable, Table, bit_above, id_bits, trial_bit},
     matches::Match,
-    model::{ChainName, DOCKER_USER, Family, Generation},
+    model::{Family, Generation},
     netlink::{Netlink, NetlinkError},
     plan::{
         Plan, Step,
@@ -235,6 +242,7 @@ impl Host {
                 let gate = compile::gate(&compiled.identity, standing.ruleset.family, bit);
                 let trial = NewTrial { table: desired.marks.clone(), bit, length };
                 try_out(&standing.ruleset, &standing.own, desired, &gate, trial, &mut plan)?;
+                heal(&standing.ruleset, desired, &mut plan, &mut Vec::new())?;
             }
             Ok(plan)
         })?;
@@ -296,7 +304,18 @@ impl Host {
     /// [`NetlinkError`]
     pub fn status(&mut self) -> Result<[Status; 2], NetlinkError> {
         let standing = self.survey()?;
-        Ok(status::read(&standing))
+        let site = Site::read(&mut self.netlink)?;
+        let mut both = status::read(&standing);
+        // What stands is known from the kernel, also where the history can't be read.
+        let applied = if both.iter().any(|status| status.stands() || status.trial.is_some()) { None } else { self.applied() };
+        faults::complete(&mut both, &standing, &site, applied);
+        Ok(both)
+    }
+
+    /// When the policy was applied that should be deployed, by the history; `None` where it knows of none.
+    fn applied(&self) -> Option<u64> {
+        let last = self.history.records().ok()?.into_iter().find_map(Result::ok)?;
+        matches!(last.what.as_str(), "apply" | "confirm").then_some(last.when)
     }
 
     /// Could what stands be written to the history, as a trial's confirmation will need?
@@ -408,11 +427,10 @@ impl Standing {
 /// Of both families, all of it from one generation, which is that of the plan: if anything changes
 /// meanwhile, the commit is refused.
 fn survey(netlink: &mut Netlink, known: Option<&Known>) -> Result<[Standing; 2], NetlinkError> {
-    let is_read = |name: &ChainName| is_ours(name) || matches!(name.as_str(), DOCKER_USER | "FORWARD");
     netlink.snapshot("the ruleset", |netlink, generation| {
         let known = known.filter(|known| known.generation == generation);
         let mut read = |family| {
-            let ruleset = Ruleset::read_at(netlink, generation, family, Which::Named(is_read), false)?;
+            let ruleset = read(netlink, generation, family, Which::Named(is_read))?;
             let own = match known {
                 Some(known) => OwnTable { deployed: known.marks[family as usize].clone(), trial: None },
                 None => OwnTable::read(netlink, family)?,
@@ -429,6 +447,7 @@ fn difference(standing: &[Standing; 2], desired: &[Ours; 2]) -> Result<Outcome, 
         let Standing { ruleset, own } = standing;
         reconcile_marks(ruleset.family, own, desired.marks.as_ref(), &mut outcome.plan);
         reconcile(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
+        heal(ruleset, desired, &mut outcome.plan, &mut outcome.changes)?;
     }
     Ok(outcome)
 }

@@ -1,18 +1,16 @@
 use std::time::Duration;
 
-use super::Standing;
+use super::{
+    Standing,
+    faults::{Fault, drift},
+};
 use crate::{
-    compile::{Identity, is_ours, is_trial, text_hash},
-    docker::{self, Jump},
+    compile::{Identity, text_hash},
+    docker::{self, Guarded, Jump},
     marks::Table,
-    matches::Match,
-    model::{Counters, Family},
-    plan::{
-        ours::{Ours, jumps},
-        trial::gate,
-    },
-    ruleset::{Entry, Ruleset},
-    save::SavedRule,
+    model::{Counters, DOCKER_USER, Family},
+    plan::{ours::jumps, trial::gate},
+    ruleset::Entry,
 };
 
 /// What of ours stands in one family.
@@ -38,33 +36,14 @@ pub struct Status {
     pub counters: Option<Counters>,
     /// What tells the senders in our own table from others; `None` if there is no such table.
     pub senders_hash: Option<u32>,
+    /// Rules of others in `DOCKER-USER`.
+    pub others: usize,
+    /// Which packets `DOCKER-USER` can stop, by our rules and by others'.
+    pub guarded: Guarded,
     /// What is on trial.
     pub trial: Option<Trial>,
     /// What is not as it should be.
     pub faults: Vec<Fault>,
-}
-
-/// What is not as a policy that stands should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing in `DOCKER-USER` leads to our chains.
-    NoJump,
-    /// The jump has this number in `DOCKER-USER`, so that others decide before it.
-    NotFirst(usize),
-    /// So many more rules of `DOCKER-USER` lead to chains of ours.
-    MoreJumps(usize),
-    /// The rules are not those of the policy that the jump names.
-    Changed,
-    /// Rules test a mark, and the table that gives it is not there: no sender is known.
-    NoTable,
-    /// The senders in our own table are not those that it had.
-    Senders,
-    /// So many rules in our chains can't be read.
-    Foreign(usize),
-    /// The other family has this policy, and this one has not.
-    OtherFamily,
-    /// Nothing leads to `DOCKER-USER`: no packet comes here.
-    Unreached,
 }
 
 impl Status {
@@ -73,9 +52,14 @@ impl Status {
         self.identity.is_some() || self.rules > 0
     }
 
+    /// Is anything to be stopped here, or does a policy stand: is there something that must be in force?
+    pub fn is_wanted(&self) -> bool {
+        self.stands() || self.guarded != Guarded::Nothing
+    }
+
     /// Did anybody change what is ours, or where it is entered?
     pub fn has_drifted(&self) -> bool {
-        self.faults.iter().any(|fault| *fault != Fault::Unreached)
+        self.faults.iter().any(Fault::is_drift)
     }
 }
 
@@ -126,46 +110,14 @@ fn one(standing: &Standing) -> Status {
         rules: ours.chains.iter().map(|chain| chain.rules.len()).sum(),
         senders: ours.marks.as_ref().map(Table::senders),
         counters: jumps.first().and_then(|(_, entry)| entry.counters),
+        others: ruleset.chain(DOCKER_USER).map_or(0, |chain| chain.rules().len() - jumps.len()),
+        guarded: Guarded::of(ruleset),
         senders_hash: ours.marks.as_ref().and_then(Table::senders_hash),
         trial: trial(standing),
         faults: Vec::new(),
     };
-    status.faults = faults(ruleset, &status, jumps.len(), &ours);
+    status.faults = drift(ruleset, &status, jumps.len(), &ours);
     status
-}
-
-fn faults(ruleset: &Ruleset, status: &Status, jumps: usize, ours: &Ours) -> Vec<Fault> {
-    let own = ruleset.chains.iter().filter(|chain| is_ours(&chain.name) && !is_trial(&chain.name));
-    let foreign = own.flat_map(|chain| chain.rules()).filter(|entry| entry.rule().is_none()).count();
-    let mut faults = Vec::new();
-    if !status.stands() && status.trial.is_none() && foreign == 0 {
-        return faults;
-    }
-    match status.jump {
-        None => faults.push(Fault::NoJump),
-        Some(1) => {}
-        Some(number) => faults.push(Fault::NotFirst(number)),
-    }
-    if jumps > 1 {
-        faults.push(Fault::MoreJumps(jumps - 1));
-    }
-    // A jump that somebody else wrote names no policy.
-    let changed = status.identity.as_ref().map_or(status.rules > 0, |identity| identity.hash_of(status.family) != status.hash);
-    if changed && status.jump.is_some() {
-        // A policy may test a mark by itself, which somebody else gives.
-        let tested = |saved: &SavedRule| saved.rule.matches.iter().any(|one| matches!(one, Match::Mark(_)));
-        let unmarked = ours.marks.is_none() && ours.chains.iter().any(|chain| chain.rules.iter().any(tested));
-        faults.push(if unmarked { Fault::NoTable } else { Fault::Changed });
-    } else if ours.marks.as_ref().is_some_and(|table| !table.is_sound()) {
-        faults.push(Fault::Senders);
-    }
-    if foreign > 0 {
-        faults.push(Fault::Foreign(foreign));
-    }
-    if status.docker_user == Jump::Missing {
-        faults.push(Fault::Unreached);
-    }
-    faults
 }
 
 /// What is on trial, or is left of it: the rule that leads there, and what our own table holds for it.

@@ -163,6 +163,18 @@ fn parse_seconds(given: &Given<'_>) -> Result<(u32, u32), SyntaxError> {
     ordered(&given.values[0], low, high, ':')
 }
 
+impl Conntrack {
+    /// Does it match packets of known connections alone: RELATED, ESTABLISHED?
+    pub fn is_known_alone(&self) -> bool {
+        self.tracking.is_known_alone()
+    }
+
+    /// Does it match every first packet of a connection to that port, or none? `None` if it depends.
+    pub fn is_for_new(&self, protocol: Protocol, port: u16) -> Option<bool> {
+        self.tracking.is_for_new(protocol, port)
+    }
+}
+
 impl fmt::Display for Conntrack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tracking.print(f, "--", "ctstate")

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     extension::{Cursor, Extension, Linearizer},
-    model::Test,
+    model::{Protocol, Test},
     syntax::{Args, Example, OptionSpec, SyntaxError, opt},
 };
 
@@ -59,6 +59,16 @@ impl Extension for State {
 impl State {
     fn tracking(&self) -> Tracking {
         Tracking { states: Some(self.states), ..Tracking::default() }
+    }
+
+    /// Does it match packets of known connections alone: RELATED, ESTABLISHED?
+    pub fn is_known_alone(&self) -> bool {
+        self.tracking().is_known_alone()
+    }
+
+    /// Does it match every first packet of a connection to that port, or none? `None` if it depends.
+    pub fn is_for_new(&self, protocol: Protocol, port: u16) -> Option<bool> {
+        self.tracking().is_for_new(protocol, port)
     }
 }
 

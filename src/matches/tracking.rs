@@ -66,7 +66,44 @@ pub struct Tracking {
     pub reply: Option<bool>,
 }
 
+/// RELATED and ESTABLISHED.
+const KNOWN: u16 = 4 | 2;
+const NEW: u16 = 8;
+/// What the state says besides of address translation: SNAT, DNAT.
+const TRANSLATED: u16 = 0x40 | 0x80;
+
 impl Tracking {
+    /// Does it match every first packet of a connection to that port, or none? `None` if it depends.
+    pub fn is_for_new(&self, protocol: Protocol, port: u16) -> Option<bool> {
+        let state = |test: Test<u16>| match test.value & TRANSLATED {
+            0 => Some((test.value & NEW != 0) != test.negated),
+            _ => None,
+        };
+        let within = |test: Test<PortRange>| ((test.value.0..=test.value.1).contains(&port)) != test.negated;
+        let [_, original, ..] = self.ports;
+        let known = [
+            self.states.map(state),
+            self.protocol.map(|test| Some((test.value == protocol) != test.negated)),
+            original.map(|test| Some(within(test))),
+            self.reply.map(|reply| Some(!reply)),
+        ];
+        let others = self.hosts.iter().any(Option::is_some)
+            || self.ports.iter().enumerate().any(|(index, ports)| index != 1 && ports.is_some())
+            || self.statuses.is_some()
+            || self.expires.is_some();
+        let known = || known.into_iter().flatten();
+        match () {
+            () if known().any(|one| one == Some(false)) => Some(false),
+            () if others || known().any(|one| one.is_none()) => None,
+            () => Some(true),
+        }
+    }
+
+    /// Does it match packets of known connections alone: RELATED, ESTABLISHED?
+    pub fn is_known_alone(&self) -> bool {
+        self.states.is_some_and(|states| !states.negated && states.value & !KNOWN == 0)
+    }
+
     /// The struct; `alias` is 0 or [`ALIAS`].
     pub fn to_xt(&self, alias: u16) -> [u8; LEN] {
         let mut info = [0; LEN];

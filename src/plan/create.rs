@@ -3,7 +3,7 @@ use crate::{
     message::Place,
     model::{ChainName, Counters, DOCKER_USER, Family},
     rule::Rule,
-    ruleset::Ruleset,
+    ruleset::{Entry, Ruleset},
     targets::Target,
     uapi::NF_INET_FORWARD,
 };
@@ -28,7 +28,22 @@ pub fn ensure_chain(ruleset: &Ruleset, chain: &ChainName, steps: &mut Vec<Step>)
     }
     ensure_forward(ruleset, steps)?;
     steps.push(Step::NewChain(family, chain.clone()));
-    steps.push(jump(family));
+    steps.push(jump(family, Counters::default()));
+    Ok(())
+}
+
+/// Puts the jump to `DOCKER-USER` on top of FORWARD, where Docker puts it; `copies` are those that stand
+/// there already, which go. No other rule of FORWARD is touched.
+///
+/// # Errors
+/// [`PlanError::StrangeForward`]
+pub fn lead_forward(ruleset: &Ruleset, copies: &[&Entry], steps: &mut Vec<Step>) -> Result<(), PlanError> {
+    let family = ruleset.family;
+    ensure_forward(ruleset, steps)?;
+    let counters = copies.first().and_then(|entry| entry.counters).unwrap_or_default();
+    steps.push(jump(family, counters));
+    let gone = |entry: &&Entry| Step::DeleteRule { family, chain: ChainName::forward(), handle: entry.handle };
+    steps.extend(copies.iter().map(gone));
     Ok(())
 }
 
@@ -48,8 +63,8 @@ fn ensure_forward(ruleset: &Ruleset, steps: &mut Vec<Step>) -> Result<(), PlanEr
 }
 
 /// `-I FORWARD -j DOCKER-USER`: the one rule outside of our chains that is ever written.
-fn jump(family: Family) -> Step {
+fn jump(family: Family, counters: Counters) -> Step {
     let rule = Rule { target: Some(Target::Jump(ChainName::docker_user())), ..Rule::default() };
     let chain = ChainName::forward();
-    Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters: Counters::default(), line: None }))
+    Step::Rule(Box::new(AddRule { family, chain, place: Place::First, rule, counters, line: None }))
 }

@@ -11,7 +11,7 @@ pub use commands::{
     Position, append, check, delete_chain, delete_handle, delete_number, delete_rule, find, flush, insert, new_chain, rename_chain,
     replace, zero,
 };
-pub use create::ensure_chain;
+pub use create::{ensure_chain, lead_forward};
 pub use restore::{kept_of_others, restore};
 
 use std::fmt;

@@ -54,10 +54,8 @@ pub enum ChangeKind {
     Moved,
     /// It comes.
     Added,
-    /// It goes; one that can't be read only with its whole chain.
+    /// It goes.
     Removed,
-    /// It can't be read, so it stays, though it is none of the policy's.
-    Foreign,
 }
 
 impl Ours {
@@ -137,10 +135,9 @@ pub fn reconcile(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: &m
         // A trial ends; with its gate out of the way, what becomes of the others is decided.
         let (gates, others): (Vec<&Entry>, Vec<&Entry>) = observed.iter().partition(|entry| is_gate(entry));
         plan.steps.extend(gates.iter().map(|gate| delete(family, name, gate)));
-        let staying = Staying::of(&others, rules, |entry| entry.rule().is_none());
+        // The chain is ours alone: what can't be read there goes as well.
+        let staying = Staying::of(&others, rules, |_| false);
         let moved = compare(family, name, &staying, rules, changes);
-        let foreign = others.len() - staying.own.len();
-        changes.extend((0..foreign).map(|_| Change { family, chain: name.clone(), kind: ChangeKind::Foreign, rule: None, line: None }));
         if staying.is_all() {
             continue;
         }

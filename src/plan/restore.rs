@@ -172,7 +172,8 @@ impl Places {
     pub(super) fn of(observed: &[&Entry], places: impl Iterator<Item = usize>) -> Self {
         let mut all: HashMap<String, VecDeque<usize>> = HashMap::new();
         for index in places {
-            let text = observed[index].rule().map(ToString::to_string).unwrap_or_default();
+            // No rule has this text.
+            let text = observed[index].rule().map_or_else(|| "\0".to_owned(), ToString::to_string);
             all.entry(text).or_default().push_back(index);
         }
         Self(all)
