@@ -71,7 +71,7 @@ fn a_host_with_iptables_1_8_7_is_guarded() {
     // Docker's own last rule is before them.
     engine.iptables("-D DOCKER-USER -j RETURN");
     assert_eq!(engine.rules("DOCKER-USER"), RULES);
-    engine.publish("web", 8080, 80, "");
+    engine.publish_on("0.0.0.0:", "web", 8080, 80, "");
     assert_eq!(dialect(&engine), Dialect::A, "the rule for the published port has a port");
     assert_guarded(&engine, "rules by hand");
     save_and_restore(&engine);
