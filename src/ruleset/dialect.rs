@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use super::parse;
 use crate::{
     attr::{Attr, Attrs, Writer, be32, string},
-    expr::{self, Expr},
+    expr::Expr,
     extension::{Context, Sets},
     message::{Message, Request},
     model::{ChainName, Dialect, Family, TABLE},
     netlink::{Netlink, NetlinkError},
-    rule::{Reader, Reading},
+    rule::{Reader, Reading, Rule},
     uapi::*,
 };
 
@@ -39,7 +39,7 @@ impl Evidence {
     /// may be one of Docker's own: there nobody else writes.
     pub fn of_rule(list: &[u8], family: Family, dockers: bool) -> Self {
         let mut evidence = Self::default();
-        evidence.add(writers(list, family, dockers, &mut Reader::default()));
+        evidence.add(Judge::default().writers(list, family, dockers));
         evidence
     }
 
@@ -83,6 +83,11 @@ impl Evidence {
         }
     }
 
+    /// Does all that was found go with one iptables alone?
+    fn is_one(self) -> bool {
+        self.possible().is_power_of_two()
+    }
+
     /// Can no further rule change the answer?
     fn is_final(self) -> bool {
         self.has(ONLY_OLDEST)
@@ -118,12 +123,12 @@ pub fn evidence(netlink: &mut Netlink) -> Result<Evidence, NetlinkError> {
         chains.extend(netlink.dump(&Request::chains(family), found)?);
     }
     chains.sort_by_key(|chain| chain.uses);
-    let mut evidence = Evidence::default();
+    let (mut evidence, mut judge) = (Evidence::default(), Judge::default());
     for chain in chains {
-        if evidence.is_final() || (chain.is_long() && evidence.writers().count() == 1) {
+        if evidence.is_final() || (chain.is_long() && evidence.is_one()) {
             break;
         }
-        evidence.found |= chain.evidence(netlink)?.found;
+        evidence = chain.evidence(netlink, evidence, &mut judge)?;
     }
     Ok(evidence)
 }
@@ -152,57 +157,69 @@ impl TellingChain {
         self.uses > LONG
     }
 
-    fn evidence(&self, netlink: &mut Netlink) -> Result<Evidence, NetlinkError> {
+    /// What its rules tell besides what is `known`.
+    fn evidence(&self, netlink: &mut Netlink, known: Evidence, judge: &mut Judge) -> Result<Evidence, NetlinkError> {
         let request = Request::rules_of(self.family, self.table, &self.name);
-        let mut reader = Reader::default();
         let mut tells = |message: Message<'_>| {
             let list = parse::expressions_alone(message);
-            list.map_or(0, |list| writers(list, self.family, self.name.is_dockers(), &mut reader))
+            list.map_or(0, |list| judge.writers(list, self.family, self.name.is_dockers()))
         };
         let read = if self.is_long() {
-            let (mut found, mut left) = (Evidence::default(), LONG);
+            let (mut all, mut left) = (known, LONG);
             let some = netlink.dump_some(&request, |message| {
-                found.add(tells(message));
+                all.add(tells(message));
                 left -= 1;
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if left == 0 || all.is_one() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
-            some.map(|_| found)
+            some.map(|_| all)
         } else {
-            netlink.dump(&request, |found: &mut Evidence, message| found.add(tells(message)))
+            let found = netlink.dump(&request, |found: &mut Evidence, message| found.add(tells(message)));
+            found.map(|found| Evidence { found: known.found | found.found })
         };
         match read {
             // Removed since the chains were read; or a rule is too long for the beginning of a dump.
-            Err(NetlinkError::Refused { errno: libc::ENOENT | libc::EMSGSIZE, .. }) => Ok(Evidence::default()),
+            Err(NetlinkError::Refused { errno: libc::ENOENT | libc::EMSGSIZE, .. }) => Ok(known),
             other => other,
         }
     }
 }
 
-/// The dialects in which iptables writes just these expressions. None for what nft, or another
-/// program, can have written as well: that is what has no xt extension, but in Docker's own chains.
-fn writers(list: &[u8], family: Family, dockers: bool, reader: &mut Reader) -> DialectSet {
-    let mut exprs = Vec::new();
-    if expr::read_all(list, &mut exprs).is_err() {
-        return 0;
+/// Says of rules which iptables can have written them.
+#[derive(Debug, Default)]
+struct Judge {
+    reader: Reader,
+    written: Vec<u8>,
+    /// The rule before: while it is kept, musl does not give its memory back and ask for as much again, which
+    /// takes longer than all the rest.
+    last: Option<Rule>,
+}
+
+impl Judge {
+    /// The dialects in which iptables writes just these expressions. None for what nft, or another program, can
+    /// have written as well: that is what has no xt extension, but in Docker's own chains.
+    fn writers(&mut self, list: &[u8], family: Family, dockers: bool) -> DialectSet {
+        let (mut xt, mut ends_in_target) = (false, false);
+        for element in Attrs::new(list) {
+            let Ok(expr) = element.and_then(|element| Expr::read(element.payload)) else { return 0 };
+            ends_in_target = matches!(expr, Expr::Target(_));
+            xt |= ends_in_target || matches!(expr, Expr::Match(_));
+        }
+        if !xt && !dockers {
+            return 0;
+        }
+        // An xt target is the same in all dialects, and some of `nat` can't be read.
+        let tests = if ends_in_target { without_last(list) } else { list };
+        let context = Context { family, dialect: Dialect::Portable, sets: Sets::NONE };
+        let (Reading::Rule(rule), Some(counters)) = self.reader.read(tests, None, context) else { return 0 };
+        let rule = self.last.insert(rule);
+        let written = &mut self.written;
+        let mut writes = |dialect| {
+            written.clear();
+            let done = rule.linearize(Context { dialect, ..context }, counters, &mut Writer::as_dumped(written));
+            done.is_ok() && written == tests
+        };
+        (0..).zip(WRITERS).filter(|(_, dialect)| writes(*dialect)).fold(0, |set, (bit, _)| set | 1 << bit)
     }
-    let xt = exprs.iter().any(|expr| matches!(expr, Expr::Match(_) | Expr::Target(_)));
-    if !xt && !dockers {
-        return 0;
-    }
-    // An xt target is the same in all dialects, and some of `nat` can't be read.
-    let tests = match exprs.last() {
-        Some(Expr::Target(_)) => without_last(list),
-        _ => list,
-    };
-    let context = Context { family, dialect: Dialect::Portable, sets: Sets::NONE };
-    let (Reading::Rule(rule), Some(counters)) = reader.read(tests, None, context) else { return 0 };
-    let mut again = Vec::new();
-    let mut writes = |dialect| {
-        again.clear();
-        let written = rule.linearize(Context { dialect, ..context }, counters, &mut Writer::as_dumped(&mut again));
-        written.is_ok() && again == tests
-    };
-    (0..).zip(WRITERS).filter(|(_, dialect)| writes(*dialect)).fold(0, |set, (bit, _)| set | 1 << bit)
 }
 
 /// The list less its last element.
