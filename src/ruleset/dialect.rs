@@ -1,6 +1,9 @@
 //! Which iptables the host has, told from the rules that it wrote.
 
-use std::ops::ControlFlow;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher},
+    ops::ControlFlow,
+};
 
 use super::parse;
 use crate::{
@@ -192,6 +195,8 @@ struct Judge {
     /// The rule before: while it is kept, musl does not give its memory back and ask for as much again, which
     /// takes longer than all the rest.
     last: Option<Rule>,
+    /// The shapes of rules that were judged, and by whom such rules are written: Docker writes a few, again and again.
+    known: Vec<(u64, DialectSet)>,
 }
 
 impl Judge {
@@ -199,14 +204,27 @@ impl Judge {
     /// have written as well: that is what has no xt extension, but in Docker's own chains.
     fn writers(&mut self, list: &[u8], family: Family, dockers: bool) -> DialectSet {
         let (mut xt, mut ends_in_target) = (false, false);
+        let mut shape = DefaultHasher::new();
+        (family, dockers).hash(&mut shape);
         for element in Attrs::new(list) {
             let Ok(expr) = element.and_then(|element| Expr::read(element.payload)) else { return 0 };
             ends_in_target = matches!(expr, Expr::Target(_));
             xt |= ends_in_target || matches!(expr, Expr::Match(_));
+            hash_shape(&expr, &mut shape);
         }
         if !xt && !dockers {
             return 0;
         }
+        let shape = shape.finish();
+        if let Some((_, set)) = self.known.iter().find(|(known, _)| *known == shape) {
+            return *set;
+        }
+        let set = self.judge(list, family, ends_in_target);
+        self.known.push((shape, set));
+        set
+    }
+
+    fn judge(&mut self, list: &[u8], family: Family, ends_in_target: bool) -> DialectSet {
         // An xt target is the same in all dialects, and some of `nat` can't be read.
         let tests = if ends_in_target { without_last(list) } else { list };
         let context = Context { family, dialect: Dialect::Portable, sets: Sets::NONE };
@@ -219,6 +237,27 @@ impl Judge {
             done.is_ok() && written == tests
         };
         (0..).zip(WRITERS).filter(|(_, dialect)| writes(*dialect)).fold(0, |set, (bit, _)| set | 1 << bit)
+    }
+}
+
+/// All that tells which iptables writes the expression: not the addresses, ports and names that a rule compares
+/// with.
+fn hash_shape(expr: &Expr<'_>, shape: &mut impl Hasher) {
+    expr.name().hash(shape);
+    match expr {
+        Expr::Payload(load) => load.hash(shape),
+        Expr::Meta(meta) => meta.hash(shape),
+        Expr::Cmp(cmp) => (cmp.op, cmp.value.len()).hash(shape),
+        Expr::Target(xt) => (xt.name, xt.revision).hash(shape),
+        Expr::Counter(_) => {}
+        Expr::MetaSet(set) => set.hash(shape),
+        Expr::Bitwise(bits) => bits.hash(shape),
+        Expr::Range(range) => range.hash(shape),
+        Expr::Immediate(verdict) => verdict.hash(shape),
+        Expr::Limit(limit) => limit.hash(shape),
+        Expr::Log(log) => log.hash(shape),
+        Expr::Match(xt) => xt.hash(shape),
+        Expr::Unknown(unknown) => unknown.hash(shape),
     }
 }
 
