@@ -99,14 +99,14 @@ fn lost(test: &str, terminal: bool, lose: fn(Session)) {
         world.apply(FIRST);
         only(world, Client(1));
         let begun = Instant::now();
-        let command = apply(world, SECOND, "10s");
+        let command = apply(world, SECOND, "15s");
         let mut session = if terminal { Session::on_terminal(world, command) } else { Session::begin(world, command) };
         session.until("on trial for");
         only(world, Client(2));
         lose(session);
         only(world, Client(2));
         wait_for(world, Client(1));
-        assert!(begun.elapsed() >= Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_secs(15), "{:?}", begun.elapsed());
         only(world, Client(1));
         // Too late, and still nothing but the first holds.
         let (code, said) = run(world, &["confirm"]);
@@ -198,7 +198,7 @@ fn a_trial_with_sets_goes_on_beside_sets_and_is_confirmed() {
         let (first, second) = (sets(FIRST), sets(SECOND));
         world.apply(&first);
         only(world, Client(1));
-        let session = begin(world, &second, "5s");
+        let session = begin(world, &second, "12s");
         only(world, Client(2));
         session.signal(libc::SIGKILL);
         session.end();
@@ -250,7 +250,7 @@ fn a_trial_over_a_trial_leaves_what_stood_before_both() {
         let second = begin(world, SECOND, "60s");
         second.signal(libc::SIGKILL);
         second.end();
-        let third = begin(world, THIRD, "5s");
+        let third = begin(world, THIRD, "12s");
         only(world, Far);
         third.signal(libc::SIGKILL);
         third.end();
@@ -270,7 +270,7 @@ fn a_trial_over_a_trial_leaves_what_stood_before_both() {
 fn a_trial_over_nothing_leaves_nothing() {
     in_world("meaning::trial::a_trial_over_nothing_leaves_nothing", |world| {
         // The kernel alone.
-        let second = begin(world, SECOND, "5s");
+        let second = begin(world, SECOND, "12s");
         only(world, Client(2));
         second.signal(libc::SIGKILL);
         second.end();
@@ -393,7 +393,7 @@ fn rules(world: &mut World, family: Family, chain: &str) -> Vec<(Handle, Counter
 fn the_kernel_needs_nobody_to_go_back() {
     in_world("meaning::trial::the_kernel_needs_nobody_to_go_back", |world| {
         world.apply(FIRST);
-        world.gate.try_out(&compiled(SECOND), Duration::from_secs(2)).unwrap();
+        world.gate.try_out(&compiled(SECOND), Duration::from_secs(8)).unwrap();
         assert!(world.gate.status().unwrap().iter().all(|status| status.trial.is_some()));
         only(world, Client(2));
         wait_for(world, Client(1));
