@@ -342,10 +342,14 @@ fn a_trial_that_is_over_is_no_step_back() {
         third.signal(libc::SIGKILL);
         third.end();
         wait_for(world, Client(2));
+        // What is left of it is taken away, and no policy with it.
+        let (code, said) = run(world, &["rollback"]);
+        assert_eq!(code, Some(0), "{said}");
+        only(world, Client(2));
+        assert!(is_clean(world));
         let (code, said) = run(world, &["rollback"]);
         assert_eq!(code, Some(0), "{said}");
         only(world, Client(1));
-        assert!(is_clean(world));
     });
 }
 

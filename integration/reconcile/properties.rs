@@ -360,5 +360,8 @@ proptest! {
 /// Our own table with a trial of a policy without sets.
 fn tried() -> OwnTable {
     let minute = Duration::from_secs(60);
-    OwnTable { deployed: None, trial: Some(Trial { table: None, length: minute, left: minute, remains: Remains::default() }) }
+    OwnTable {
+        deployed: None,
+        trial: Some(Trial { table: None, length: minute, left: minute, entered: true, remains: Remains::default() }),
+    }
 }

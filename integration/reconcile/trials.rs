@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dockgate::{
     compile::{self, Compiled},
     lab::Packet,
-    live::{Host, LiveError},
+    live::{Fault, Host, LiveError},
     marks::{NewTrial, OwnTable, Table},
     measure::{Path, stranger},
     message::Batch,
@@ -163,20 +163,33 @@ fn what_others_do_to_a_trial_ends_it() {
             return;
         }
         let (first, second) = (policy(&ONE, SET), policy(&OTHER, SET));
-        for deed in [
-            "flush set ip dockgate trial",
-            "flush chain ip dockgate trial",
-            "flush chain ip dockgate forward",
-            "delete table ip dockgate",
-            "flush chain ip filter DOCKGATE",
+        // Whether it is over by that, or only a part of it is left.
+        for (deed, over) in [
+            ("flush set ip dockgate trial", true),
+            ("flush chain ip dockgate trial", false),
+            ("flush chain ip dockgate forward", false),
+            ("delete table ip dockgate", false),
+            ("flush chain ip filter DOCKGATE", false),
+            ("flush chain ip filter DOCKTRIAL", false),
+            ("add rule ip filter DOCKTRIAL ct state new counter accept", false),
+            ("add element ip dockgate trial-hosts-1 { 203.0.113.9 }", false),
         ] {
             let mut host = host("trials-others");
             host.apply(&first).unwrap();
             host.try_out(&second, LONG).unwrap();
             call("nft", deed, "").ok();
-            let trial = host.status().unwrap()[0].trial.clone().unwrap();
-            assert_eq!(trial.left, Duration::ZERO, "{deed}");
-            assert!(matches!(host.confirm(), Err(LiveError::TooLate)), "{deed}");
+            let status = host.status().unwrap();
+            let trial = status[0].trial.clone().unwrap();
+            assert_eq!(trial.disturbed, !over, "{deed}");
+            assert_eq!(status[0].faults.contains(&Fault::Trial), !over, "{deed}");
+            match host.confirm() {
+                Err(LiveError::TooLate) if over => {}
+                Err(LiveError::Disturbed) if !over => {}
+                other => panic!("{deed}: {other:?}"),
+            }
+            // Taken back is only the trial.
+            host.rollback(1).unwrap();
+            assert!(host.status().unwrap().iter().all(|status| status.trial.is_none()), "{deed}");
             // And what is deployed can be had again.
             host.apply(&first).unwrap();
             assert_eq!(read(&mut host), wanted(&first).map(|deployed| OwnTable { deployed, trial: None }), "{deed}");
@@ -254,4 +267,51 @@ fn who_waits_says_what_became_of_the_trial() {
             assert!(text.contains(said), "{by}: {text}");
         }
     });
+}
+
+/// What is behind a policy on trial sees the mark that it would see without a trial.
+#[test]
+fn packets_leave_a_trial_without_its_bit() {
+    const NAME: &str = "reconcile::trials::packets_leave_a_trial_without_its_bit";
+    in_netns(NAME, || {
+        if Installed::find(NAME).is_none() {
+            return;
+        }
+        let sender = stranger(Family::Ip, 1);
+        let from = sender.to_string();
+        let path = Path::build("trials-mark-behind", "eth0").unwrap();
+        let mut host = path.router().netns().run(|| host("trials-behind")).unwrap();
+        host.apply(&policy(&[&from], TREE)).unwrap();
+        path.router().netns().run(|| call("iptables", "-A DOCKER-USER -m mark --mark 0x0 -j DROP", "").ok()).unwrap();
+        let passes = || {
+            let to = (dockgate::lab::Router::receiver(Family::Ip), 8080);
+            path.passes(&Packet::udp((sender, 40_000).into(), to.into())).unwrap()
+        };
+        assert!(!passes());
+        host.try_out(&policy(&[&from, "203.0.113.9"], TREE), LONG).unwrap();
+        assert!(!passes(), "the rule behind saw the bit");
+    });
+}
+
+/// A line of iptables that may change our bits of the mark, in front of senders: those are found by rules then.
+#[test]
+fn a_line_that_changes_the_mark_leaves_no_sender_to_sets() {
+    let text = |line: &str| {
+        format!(
+            "external = 'eth0'\ndefault = 'allow'\nstrategy = 'set'\n[[rule]]\niptables = '{line}'\n[[rule]]\ndrop = 'any'\nfrom = {ONE:?}\n"
+        )
+    };
+    for (line, sets) in [
+        ("-p udp -j MARK --set-mark 0x1", false),
+        ("-p udp -j MARK --set-mark 0x1/0xff", true),
+        ("-p udp -j MARK --set-xmark 0x1000000/0x0", false),
+        ("-j CONNMARK --restore-mark", false),
+        ("-j theirs", false),
+        ("-p udp -j LOG", true),
+    ] {
+        let read = Policy::parse(vec![File::new("mark.toml", text(line))]);
+        assert!(read.is_sound(), "{:?}", read.problems);
+        let compiled = compile::docker_user(&read.policy, "mark", None);
+        assert_eq!(compiled.table(Family::Ip).is_some(), sets, "{line}");
+    }
 }

@@ -51,6 +51,9 @@ pub fn words(fault: &Fault, family: Family, hash: &str) -> String {
             let rules = number(*rules, "rule");
             format!("{rules} in our chains that dockgate can't read; `dockgate list` shows them, `dockgate apply POLICY` removes them")
         }
+        Fault::Trial => "only a part of a trial is there, as something changed it (a restored or edited chain, a flush): packets may be \
+                         judged neither by the policy on trial nor by the deployed one; `dockgate rollback` ends the trial"
+            .to_owned(),
         Fault::OtherFamily => "the other family has a policy that this one has not; `dockgate apply POLICY` is for both".to_owned(),
         Fault::Gone { applied, docker } => {
             let restart = match docker {

@@ -123,6 +123,9 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         LiveError::NoTrial => Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate apply POLICY --confirm 60s` begins one"),
         LiveError::OtherMark { deployed, .. } => Failure::new(ExitCode::Failure, error.to_string())
             .hint(&format!("write `mark = {deployed:#x}` in this policy, or apply it without --confirm")),
+        LiveError::Disturbed => {
+            Failure::new(ExitCode::Failure, error.to_string()).hint("`dockgate rollback` ends the trial; then apply the policy again")
+        }
         LiveError::TooLate => Failure::new(ExitCode::TakenBack, error.to_string()).hint("apply it again, with a longer --confirm"),
     }
 }

@@ -111,6 +111,9 @@ fn wait(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
         if seen.replace(generation) != Some(generation) || end <= Instant::now() {
             let status = look_at(host)?;
             count_down(None);
+            if status.iter().any(|status| status.trial.as_ref().is_some_and(|trial| trial.disturbed)) {
+                return disturbed(host);
+            }
             match Exactly::on_trial(&status) {
                 None => return ended(host, &Exactly::deployed(&status), before, wanted),
                 Some((other, left)) if other != *wanted && !left.is_zero() => return Err(superseded(&other)),
@@ -150,6 +153,14 @@ fn over(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
     }
 }
 
+/// Somebody changed a part of the trial: it is ended.
+fn disturbed(host: &mut Host) -> Result<(), Failure> {
+    host.end_trial().map_err(|error| failed(&error, None))?;
+    let now = Exactly::deployed(&look_at(host)?);
+    Err(Failure::new(ExitCode::TakenBack, format!("somebody changed what was on trial, so it was ended: {now} is deployed again"))
+        .hint("look for what writes these chains meanwhile (a firewall's reload, a restored backup), and apply it again"))
+}
+
 /// There is no trial any more: says what is deployed now.
 fn ended(host: &mut Host, now: &Exactly, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
     if now == wanted {
@@ -174,8 +185,9 @@ pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
     let trial = current(&mut host)?;
     if let (Some(trial), false) = (&trial, here)
         && !trial.left.is_zero()
+        && let Some(age) = host.trial_age().map_err(|error| report::netlink(&error))?
         && let Some(up) = session::up()
-        && let Some(older) = session::older_than(session::latest(up, trial.length.saturating_sub(trial.left)))
+        && let Some(older) = session::older_than(session::latest(up, age))
     {
         let left = trial.seconds_left();
         return Err(Failure::new(
@@ -207,7 +219,7 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
     if list {
         return show_records(host.history());
     }
-    let trial = current(&mut host)?.is_some_and(|trial| !trial.left.is_zero());
+    let trial = current(&mut host)?;
     let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
     if global.dry_run {
         return dry(&outcome);
@@ -218,10 +230,11 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
         Ok(status) => format!("{} is deployed", Exactly::deployed(&status)),
     };
     let done = match (trial, outcome.plan.is_empty()) {
-        (true, _) => "the trial is ended",
+        (Some(trial), _) if !trial.left.is_zero() => "the trial is ended",
+        (Some(_), _) => "what was left of a trial is taken away",
         // Written down, and then killed before it was made; or somebody else took it back.
-        (false, true) => "rolled back, and nothing was to be changed for it",
-        (false, false) => "rolled back",
+        (None, true) => "rolled back, and nothing was to be changed for it",
+        (None, false) => "rolled back",
     };
     report::print(&format!("{done}: {now}\n"))?;
     in_force(&mut host)

@@ -144,7 +144,7 @@ impl<'p> Builder<'p> {
     /// The list of rules by marks, if that is wanted or costs packets less.
     fn marked(&mut self, chain: usize, items: &[Item<'p>], end: Option<&End>, early: Option<usize>) -> Option<Marks> {
         let Policy { established, mark, .. } = *self.policy;
-        if self.strategy == Strategy::Tree {
+        if self.strategy == Strategy::Tree || items.iter().any(|item| self.changes(item, mark)) {
             return None;
         }
         let doubled = doubled(items);
@@ -153,6 +153,13 @@ impl<'p> Builder<'p> {
             return None;
         }
         Some(Tree::new(self, 'o', &doubled, end).rows_by_mark(chain, early, found))
+    }
+
+    /// Is it a line of iptables that may change these bits of a packet's mark, which rules behind it would test?
+    fn changes(&self, item: &Item<'_>, bits: u32) -> bool {
+        let Action::Raw(rules) = &item.rule.action else { return false };
+        let own = rules.iter().filter(|(family, _)| *family == self.family);
+        own.filter_map(|(_, rule)| rule.target.as_ref()).any(|target| target.marks() & bits != 0)
     }
 
     /// The rules for packets from outside, or for all others.

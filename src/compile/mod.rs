@@ -51,7 +51,7 @@ use crate::{
     policy::{Policy, Strategy},
     rule::Rule,
     save::SavedChain,
-    targets::Target,
+    targets::{self, Target},
 };
 
 /// A policy as chains, for both families.
@@ -128,6 +128,12 @@ impl Compiled {
 pub fn gate(identity: &Identity, family: Family, bit: u32) -> Rule {
     let way = Rule { matches: identity.comment().into_iter().collect(), target: Some(Target::Goto(trial())), ..Rule::default() };
     rules::also(&format!("-m mark --mark {bit:#x}/{bit:#x}"), family, way)
+}
+
+/// The first rule of a policy on trial: packets leave it without the bit that led there, so that nobody behind
+/// it sees another mark than without a trial.
+pub fn unmark(bit: u32) -> Rule {
+    Rule { target: Some(Target::Mark(targets::Mark::clearing(bit))), ..Rule::default() }
 }
 
 /// [`Compiled::jump`] from what stands in the kernel; `ids` are the bits of the mark that our own table gives ids in.

@@ -56,10 +56,12 @@ pub fn served() -> Vec<Served> {
         let number = path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
         number && fs::read(path.join("comm")).is_ok_and(|comm| comm == b"docker-proxy\n")
     };
-    // Without root the namespace of root's processes is not told: better one of another namespace too many.
+    // Without root the namespace of root's processes is not told: better one of another namespace too many. Who is in
+    // a user namespace of their own is in a network namespace that those processes are hardly in.
+    let of_all = fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) == Some("4294967295"));
     let is_here = |path: &Path| match fs::read_link(path.join("ns/net")) {
         Ok(namespace) => Some(namespace) == here,
-        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+        Err(error) => of_all && error.kind() == std::io::ErrorKind::PermissionDenied,
     };
     let proxies = processes.filter(|path| is_proxy(path) && is_here(path));
     proxies.filter_map(|path| Served::read(&fs::read(path.join("cmdline")).ok()?)).collect()

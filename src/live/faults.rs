@@ -30,6 +30,8 @@ pub enum Fault {
     Senders,
     /// So many rules in our chains can't be read.
     Foreign(usize),
+    /// Only a part of a trial is there: packets may be judged neither by the policy on trial nor by the deployed one.
+    Trial,
     /// The other family has this policy, and this one has not.
     OtherFamily,
     /// A policy was applied, and nothing of it is there.
@@ -74,6 +76,7 @@ impl Fault {
             Self::NoTable => "no-table",
             Self::Senders => "senders",
             Self::Foreign(_) => "foreign",
+            Self::Trial => "trial",
             Self::OtherFamily => "other-family",
             Self::Gone { .. } => "gone",
             Self::Unreached => "unreached",
@@ -89,7 +92,7 @@ impl Fault {
     pub const fn is_drift(&self) -> bool {
         match self {
             Self::NoJump | Self::NotFirst(_) | Self::MoreJumps(_) | Self::Changed | Self::NoTable => true,
-            Self::Senders | Self::Foreign(_) | Self::OtherFamily | Self::Gone { .. } => true,
+            Self::Senders | Self::Foreign(_) | Self::Trial | Self::OtherFamily | Self::Gone { .. } => true,
             Self::Unreached | Self::Late(_) | Self::Legacy | Self::Asleep => false,
             Self::NoInterface { .. } | Self::Proxied { .. } => false,
         }

@@ -53,14 +53,14 @@ use std::{
 use crate::{
     apply::{ApplyError, Options, transact},
     compile::{self, Compiled},
-    marks::{NewTrial, OwnTable, Table, bit_above, id_bits, trial_bit},
+    marks::{NewTrial, OwnTable, Table, bit_above, id_bits, trial_bit, trial_time},
     matches::Match,
     model::{Family, Generation},
     netlink::{Netlink, NetlinkError},
     plan::{
         Plan, Step,
         ours::{Change, ChangeKind, Ours, reconcile, reconcile_marks},
-        trial::{end_trial, gate, try_out},
+        trial::{end_trial, gate, is_whole, try_out},
     },
     ruleset::{Ruleset, Which},
     save::SavedRule,
@@ -115,6 +115,9 @@ pub enum LiveError {
         /// Those of the policy that was to be tried.
         desired: u32,
     },
+    /// Only a part of what was on trial is there, or something else.
+    #[error("what is on trial was changed by somebody")]
+    Disturbed,
     /// The trial is over.
     #[error("the trial is over; what stood before it holds")]
     TooLate,
@@ -195,14 +198,14 @@ impl Host {
         self.change("remove", |_| Ok(Default::default()))
     }
 
-    /// Goes back to what was there before the last change, or `steps` changes ago. A trial that goes on
-    /// only ends.
+    /// Goes back to what was there before the last change, or `steps` changes ago. Where a trial goes on, or
+    /// something of one is left, only that ends.
     ///
     /// # Errors
     /// [`HistoryError::NotSoMany`], [`LiveError`]
     pub fn rollback(&mut self, steps: usize) -> Result<Outcome, LiveError> {
         let standing = self.survey()?;
-        if status::read(&standing).iter().any(|status| status.trial.as_ref().is_some_and(|trial| !trial.left.is_zero())) {
+        if status::read(&standing).iter().any(|status| status.trial.is_some()) {
             return self.end_trial();
         }
         let history = self.history.clone();
@@ -261,6 +264,7 @@ impl Host {
         let trials: Vec<Trial> = self.status()?.into_iter().filter_map(|status| status.trial).collect();
         match trials.iter().map(|trial| trial.left).min() {
             None => return Err(LiveError::NoTrial),
+            Some(_) if trials.iter().any(|trial| trial.disturbed) => return Err(LiveError::Disturbed),
             Some(Duration::ZERO) => return Err(LiveError::TooLate),
             Some(_) => {}
         }
@@ -268,9 +272,21 @@ impl Host {
             let mut desired = <[Ours; 2]>::default();
             for (slot, standing) in desired.iter_mut().zip(standing) {
                 *slot = Ours::on_trial(&standing.ruleset, &standing.own).ok_or(LiveError::NoTrial)?;
+                if !is_whole(&standing.ruleset, &standing.own) {
+                    return Err(LiveError::Disturbed);
+                }
             }
             Ok(Cow::Owned(desired))
         })
+    }
+
+    /// How old the trial is that goes on, by the kernel's clock; `None` if none goes on.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]
+    pub fn trial_age(&mut self) -> Result<Option<Duration>, NetlinkError> {
+        let time = trial_time(&mut self.netlink, Family::Ip)?;
+        Ok(time.map(|(length, left)| length.saturating_sub(left)))
     }
 
     /// Ends a trial: what stood before it holds.

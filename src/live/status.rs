@@ -9,7 +9,10 @@ use crate::{
     docker::{self, Guarded, Jump},
     marks::Table,
     model::{Counters, DOCKER_USER, Family},
-    plan::{ours::jumps, trial::gate},
+    plan::{
+        ours::jumps,
+        trial::{gate, is_whole},
+    },
     ruleset::Entry,
 };
 
@@ -74,6 +77,8 @@ pub struct Trial {
     pub length: Duration,
     /// How long it goes on, by the kernel's clock; zero when it is over.
     pub left: Duration,
+    /// Is only a part of it there, or not what was written? See [`Fault::Trial`].
+    pub disturbed: bool,
 }
 
 impl Trial {
@@ -117,18 +122,26 @@ fn one(standing: &Standing) -> Status {
         faults: Vec::new(),
     };
     status.faults = drift(ruleset, &status, jumps.len(), &ours);
+    if status.trial.as_ref().is_some_and(|trial| trial.disturbed) {
+        status.faults.push(Fault::Trial);
+    }
     status
 }
 
 /// What is on trial, or is left of it: the rule that leads there, and what our own table holds for it.
 fn trial(standing: &Standing) -> Option<Trial> {
-    let (gate, own) = (gate(&standing.ruleset).and_then(Entry::rule), standing.own.trial.as_ref());
-    let (length, left) = match (gate, own) {
-        (None, None) => return None,
-        (Some(_), Some(own)) => (own.length, own.left),
-        // One of them alone decides nothing.
-        _ => Default::default(),
+    let Standing { ruleset, own } = standing;
+    let (gate, of_table) = (gate(ruleset), own.trial.as_ref());
+    if gate.is_none() && of_table.is_none() {
+        return None;
+    }
+    let (length, left) = of_table.map(|own| (own.length, own.left)).unwrap_or_default();
+    let entered = of_table.is_some_and(|own| own.entered);
+    let disturbed = match left.is_zero() {
+        false => !is_whole(ruleset, own),
+        // Nobody takes the bit from packets that others have marked.
+        true => gate.is_some() && !entered,
     };
-    let senders_hash = own.and_then(|own| own.table.as_ref()).and_then(Table::senders_hash);
-    Some(Trial { identity: gate.and_then(Identity::of), senders_hash, length, left })
+    let senders_hash = of_table.and_then(|own| own.table.as_ref()).and_then(Table::senders_hash);
+    Some(Trial { identity: gate.and_then(Entry::rule).and_then(Identity::of), senders_hash, length, left, disturbed })
 }

@@ -47,6 +47,7 @@ mod text;
 mod trial;
 
 pub use element::{Element, Kind, MOST};
+pub use read::trial_time;
 pub use text::Damaged;
 pub(crate) use text::Frame;
 pub use trial::{EndTrial, NewTrial, Remains, Trial};

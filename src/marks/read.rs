@@ -19,6 +19,19 @@ use crate::{
     uapi::*,
 };
 
+/// How long the trial was to last and what is left of it, by its element alone: at once, and without reading
+/// what it looks up. `None` if it is over, or there is none.
+///
+/// # Errors
+/// [`NetlinkError`]
+pub fn trial_time(netlink: &mut Netlink, family: Family) -> Result<Option<(Duration, Duration)>, NetlinkError> {
+    let request = Request::elements(family, TABLE, slot::TRIAL);
+    match gather(netlink, &request, |message| lasting(message, &trial::key(family))) {
+        Err(NetlinkError::Refused { errno: libc::ENOENT, .. }) => Ok(None),
+        found => Ok(found?.into_iter().flatten().next()),
+    }
+}
+
 /// What was read of each slot.
 #[derive(Debug, Default)]
 struct Parts {
@@ -151,36 +164,25 @@ fn read_chains(netlink: &mut Netlink, family: Family, parts: &mut Parts) -> Resu
 
 impl Parts {
     fn finish(mut self) -> OwnTable {
-        let gate = trial::gate().finish();
-        let base = self.deployed.chains.iter_mut().find(|chain| chain.base);
-        let entered = base.is_some_and(|base| {
-            let entered = base.rules.first() == Some(&gate);
-            if entered {
-                base.rules.remove(0);
-                if base.rules.first().is_some_and(|rule| bits().any(|bit| *rule == Rule::default().clear(bit).finish())) {
-                    base.rules.remove(0);
-                }
-            }
-            entered
-        });
-        if self.remains == Remains::default() && !entered {
+        let gated = strip(&mut self.deployed, |rule| *rule == trial::gate().finish());
+        if self.remains == Remains::default() && !gated {
             return OwnTable { deployed: Some(self.deployed), trial: None };
         }
+        let cleared = gated && strip(&mut self.deployed, |rule| bits().any(|bit| *rule == Rule::default().clear(bit).finish()));
         // The packets' bit is the first thing that they get.
-        let base = self.on_trial.chains.iter_mut().find(|chain| chain.base);
-        let marked = base.is_some_and(|base| {
-            let marked = base.rules.first().is_some_and(|rule| bits().any(|bit| *rule == trial::marked(bit)));
-            if marked {
-                base.rules.remove(0);
-            }
-            marked
-        });
-        let goes_on = entered && marked && !self.on_trial.strange;
-        let (length, left) = self.element.filter(|_| goes_on).unwrap_or_default();
-        let trial = Trial { table: (!is_bare(&self.on_trial)).then_some(self.on_trial), length, left, remains: self.remains };
+        let marked = strip(&mut self.on_trial, |rule| bits().any(|bit| *rule == trial::marked(bit)));
+        let entered = cleared && marked && !self.on_trial.strange;
+        let (length, left) = self.element.unwrap_or_default();
+        let table = (!is_bare(&self.on_trial)).then_some(self.on_trial);
         let deployed = (self.deployed.strange || !is_bare(&self.deployed)).then_some(self.deployed);
-        OwnTable { deployed, trial: Some(trial) }
+        OwnTable { deployed, trial: Some(Trial { table, length, left, entered, remains: self.remains }) }
     }
+}
+
+/// Takes away the first rule of the base chain if it is that one.
+fn strip(table: &mut Table, is: impl Fn(&Box<[u8]>) -> bool) -> bool {
+    let base = table.chains.iter_mut().find(|chain| chain.base && chain.rules.first().is_some_and(&is));
+    base.map(|base| base.rules.remove(0)).is_some()
 }
 
 fn bits() -> impl Iterator<Item = u32> {

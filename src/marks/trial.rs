@@ -48,6 +48,8 @@ pub struct Trial {
     pub length: Duration,
     /// How much of that is left. Zero: it is over, and the deployed policy decides.
     pub left: Duration,
+    /// Are the rules there that give its packets their bit, and take that from all others?
+    pub entered: bool,
     /// What has to be taken away when it ends.
     pub remains: Remains,
 }

@@ -7,11 +7,12 @@ use super::{
     ours::{Ours, chains_from, delete, first, jumps, lead, make_chains, remove_chains, saved},
 };
 use crate::{
-    compile::{self, Identity, ROOT, TRIAL, is_trial, on_trial, root},
-    marks::{EndTrial, NewTrial, OwnTable},
+    compile::{self, Identity, ROOT, TRIAL, is_trial, on_trial, root, text_hash},
+    marks::{EndTrial, NewTrial, OwnTable, Table},
+    matches::Match,
     model::{ChainName, Counters, Family},
     rule::Rule,
-    ruleset::{Entry, Ruleset},
+    ruleset::{Chain, Entry, Ruleset},
     save::{SavedChain, SavedRule},
     targets::Target,
 };
@@ -30,13 +31,40 @@ impl Ours {
     /// The policy that is on trial in a table, as it will be when it is confirmed; `None` if none is, or what
     /// it looks up is gone.
     pub fn on_trial(ruleset: &Ruleset, own: &OwnTable) -> Option<Self> {
-        let identity = Identity::of(gate(ruleset)?.rule()?)?;
-        let chains = renamed(&chains_from(ruleset, TRIAL, is_trial), true);
+        let gate = gate(ruleset)?.rule()?;
+        let identity = Identity::of(gate)?;
+        let mut chains = renamed(&chains_from(ruleset, TRIAL, is_trial), true);
+        let first = chains.iter_mut().find(|chain| chain.name.as_str() == ROOT)?;
+        if first.rules.first().is_some_and(|saved| bit_of(gate).is_some_and(|bit| saved.rule == compile::unmark(bit))) {
+            first.rules.remove(0);
+        }
         let marks = own.trial.as_ref()?.table.clone();
         let rule = compile::jump(&identity, ruleset.family, &chains, marks.as_ref().and_then(|table| table.id_bits()));
         let jump = SavedRule { rule, counters: Counters::default(), line: 0 };
         Some(Self { chains, jump: Some(jump), marks })
     }
+}
+
+/// The bit of the packets that a gate lets through.
+fn bit_of(gate: &Rule) -> Option<u32> {
+    gate.matches.iter().find_map(|one| match one {
+        Match::Mark(mark) => Some(mark.mask()),
+        _ => None,
+    })
+}
+
+/// Is all of a policy on trial there, as it was written? Else neither it nor the deployed one need decide.
+pub fn is_whole(ruleset: &Ruleset, own: &OwnTable) -> bool {
+    let starts = ruleset.chain(TRIAL).and_then(|chain| chain.rules().first()?.rule());
+    let unmarks = gate(ruleset).and_then(|gate| bit_of(gate.rule()?)).is_some_and(|bit| starts == Some(&compile::unmark(bit)));
+    let entries = || ruleset.chains.iter().filter(|chain| is_trial(&chain.name)).flat_map(Chain::rules);
+    let Some(ours) = Ours::on_trial(ruleset, own) else { return false };
+    let right = || ours.identity().is_some_and(|identity| identity.hash_of(ruleset.family) == text_hash(&ours.chains, ours.marks.as_ref()));
+    unmarks
+        && own.trial.as_ref().is_some_and(|trial| trial.entered)
+        && entries().all(|entry| entry.rule().is_some())
+        && right()
+        && ours.marks.as_ref().is_none_or(Table::is_sound)
 }
 
 /// The same chains under the names they have on trial, or `back`.
@@ -63,12 +91,15 @@ pub fn try_out(ruleset: &Ruleset, own: &OwnTable, desired: &Ours, gate: &Rule, t
     let family = ruleset.family;
     plan.against.get_or_insert(ruleset.generation);
     end_trial(ruleset, own, plan);
-    plan.steps.push(Step::NewTrial(family, Box::new(trial)));
     ensure_chain(ruleset, &ChainName::docker_user(), &mut plan.steps)?;
     let root = root();
     let entry = SavedChain { name: root.clone(), declared: true, rules: Vec::new() };
     make_chains(ruleset, &[entry], &mut plan.steps);
-    let chains = renamed(&desired.chains, false);
+    let mut chains = renamed(&desired.chains, false);
+    if let Some(chain) = chains.iter_mut().find(|chain| chain.name.as_str() == TRIAL) {
+        chain.rules.insert(0, SavedRule { rule: compile::unmark(trial.bit), counters: Counters::default(), line: usize::MAX });
+    }
+    plan.steps.push(Step::NewTrial(family, Box::new(trial)));
     let steps = chains.iter().map(|chain| Step::NewChain(family, chain.name.clone()));
     plan.steps.extend(steps);
     plan.steps.push(first(family, root, gate.clone(), Counters::default()));

@@ -12,6 +12,18 @@ pub struct Mark {
     change: Change,
 }
 
+impl Mark {
+    /// `-j MARK --set-xmark 0x0/BITS`
+    pub fn clearing(bits: u32) -> Self {
+        Self { change: Change { value: 0, mask: bits } }
+    }
+
+    /// The bits that it may change.
+    pub fn bits(&self) -> u32 {
+        self.change.mask | self.change.value
+    }
+}
+
 impl Extension for Mark {
     const NAME: &'static str = "MARK";
     const SUMMARY: &'static str = "sets the packet's mark";

@@ -54,6 +54,16 @@ macro_rules! target_extensions {
                 }
             }
 
+            /// The bits of the packet's mark that may be others afterwards. What a chain of somebody else does
+            /// is not known.
+            pub fn marks(&self) -> u32 {
+                match self {
+                    Self::Mark(mark) => mark.bits(),
+                    Self::Connmark(_) | Self::Hmark(_) | Self::Jump(_) | Self::Goto(_) => u32::MAX,
+                    _ => 0,
+                }
+            }
+
             /// Writes its expressions.
             pub fn linearize(&self, out: &mut Linearizer<'_, '_>) {
                 let verdict = match self {
