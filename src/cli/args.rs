@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::{bench, print, trial};
+use super::{bench, exit, print, trial};
 use crate::{
     apply::Options,
     model::{Dialect, Family},
@@ -16,27 +16,13 @@ use crate::{
 
 /// Guards the containers of a Docker host: writes DOCKER-USER over netlink, one transaction a change.
 #[derive(Debug, Parser)]
-#[command(name = "dockgate", version, about, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(name = "dockgate", version, about, disable_help_subcommand = true, after_help = exit::help())]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes, as those of iptables:
-  0  done, or found
-  1  not found: no such rule, number or chain; or a chain that dockgate does not write;
-     `audit`: there is something that iptables does not understand
-  2  the words are wrong, or name a chain or an ipset that is not there
-  3  this host's Docker does not filter here (legacy iptables)
-  4  the kernel refused, there is no permission, or netfilter can't be reached
-  5  plan: there is something to do; status: something is not as the policy says, or keeps it from
-     being in force; list: packets pass that DOCKER-USER should stop
-  6  a policy on trial was not confirmed in time, and what stood before holds
-  7  the policy is written, but something of this host keeps it from being in force
-  8  done, but what was to be printed could not be written (disk full, or closed)
-With each but 0, 7 and 8 nothing was changed.";
 
 /// Options of all commands.
 #[derive(Debug, Default, clap::Args)]

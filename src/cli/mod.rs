@@ -24,7 +24,7 @@ mod status;
 mod trial;
 pub mod words;
 
-pub use exit::ExitCode;
+pub use exit::{EXIT_CODES_AND_CHANGES, ExitCode, exit_codes_as_markdown};
 pub use report::{Failure, Source};
 
 use std::ffi::OsString;
