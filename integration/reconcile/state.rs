@@ -201,6 +201,37 @@ fn what_is_no_record_is_named_and_passed_over() {
 fn who_holds_the_lock_is_waited_for_with_words_and_an_end() {
     const NAME: &str = "reconcile::state::who_holds_the_lock_is_waited_for_with_words_and_an_end";
     in_netns(NAME, || {
+/// A record that would not be found again is not written, and no change is made without one.
+#[test]
+fn no_record_comes_after_the_highest_number() {
+    const NAME: &str = "reconcile::state::no_record_comes_after_the_highest_number";
+    in_netns(NAME, || {
+        if Installed::find(NAME).is_none() {
+            return;
+        }
+        let folder = folder("highest");
+        let (state, web, other) = (folder.join("state"), policy(&folder, "web", 1), policy(&folder, "other", 2));
+        assert_eq!(dockgate(&state, &["apply", &web]).code, 0);
+        // Higher ones are nobody's records.
+        for name in ["1000000000000000.json", "18446744073709551615.json", "99999999999999999999999.json", "+0000009.json"] {
+            fs::write(own(&state).join(name), "").unwrap();
+        }
+        let last = own(&state).join("999999999999999.json");
+        fs::write(&last, "").unwrap();
+        let before = (kernel(), records(&state));
+        for words in [&["apply", &other][..], &["apply", &other, "--confirm", "60s"], &["remove"]] {
+            let done = dockgate(&state, words);
+            assert!(done.code == 4 && done.err.contains(last.to_str().unwrap()) && done.err.contains("hint: "), "{words:?}: {done:?}");
+            assert_eq!((kernel(), records(&state)), before, "{words:?}");
+        }
+        // The cure cures. The last number may be used, and is found.
+        fs::rename(&last, own(&state).join("999999999999998.json")).unwrap();
+        assert_eq!(dockgate(&state, &["apply", &other]).code, 0);
+        let done = dockgate(&state, &["rollback"]);
+        assert!(done.code == 0 && done.out.starts_with("rolled back: policy web "), "{done:?}");
+    });
+}
+
         if Installed::find(NAME).is_none() {
             return;
         }

@@ -125,6 +125,8 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
             .hint(&format!("write `mark = {deployed:#x}` in this policy, or apply it without --confirm")),
         LiveError::TooLate => Failure::new(ExitCode::TakenBack, error.to_string()).hint("apply it again, with a longer --confirm"),
     }
+        LiveError::History(HistoryError::Highest(_)) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint("nothing was changed; dockgate itself never gets that far: look at the file, and remove it"),
 }
 
 /// `dockgate plan`
