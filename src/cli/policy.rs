@@ -153,6 +153,7 @@ pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mo
         true => format!("{}\n", difference::json(loaded, outcome, faults)),
         false => difference::text(loaded, outcome, mood, global.verbose > 0, Look::of_stdout()),
     };
+    host::say_unknown_legacy();
     report::print(&text)
 }
 
@@ -176,7 +177,8 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     if global.dry_run && !outcome.plan.is_empty() {
         report::note(DRY);
     }
-    glance(&mut host);
+    host::glance(host.netlink());
+    host::say_unknown_legacy();
     faults::say(&found, global.dry_run);
     if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
@@ -192,14 +194,10 @@ pub(super) fn in_force(host: &mut Host) -> Result<(), Failure> {
 
 /// What keeps the policy from working here, where something does.
 pub(super) fn notes(host: &mut Host) {
-    glance(host);
+    host::glance(host.netlink());
+    host::say_unknown_legacy();
     let found = faults::after_change(host);
     faults::say(&found, false);
-}
-
-/// What stands in FORWARD that iptables does not understand, and which backend Docker uses.
-fn glance(host: &mut Host) {
-    Family::BOTH.into_iter().for_each(|family| host::glance(host.netlink(), family));
 }
 
 /// `dockgate remove`
