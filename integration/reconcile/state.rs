@@ -15,7 +15,7 @@ use crate::{
     docker::need::require,
     iptables::Installed,
     killed::{Netns, ruleset},
-    support::{Done, finish, in_netns, run},
+    support::{Done, finish, in_netns, run, until},
 };
 
 const NOBODY: u32 = 65534;
@@ -279,6 +279,36 @@ fn no_record_comes_after_the_highest_number() {
 fn mounted(mount: &str, state: &Path, words: &[&str]) -> Done {
     let mut command = Command::new("unshare");
     let script = format!("{mount} && exec \"$@\"");
+#[test]
+fn a_trial_that_could_not_be_confirmed_goes_on_and_that_is_said() {
+    const NAME: &str = "reconcile::state::a_trial_that_could_not_be_confirmed_goes_on_and_that_is_said";
+    in_netns(NAME, || {
+        if Installed::find(NAME).is_none() {
+            return;
+        }
+        let folder = folder("confirm-full");
+        let (state, many, other) = (folder.join("state"), policy(&folder, "many", 60), policy(&folder, "other", 2));
+        assert_eq!(dockgate(&state, &["apply", &many]).code, 0);
+        let mut trial = command(&state, &["apply", &other, "--confirm", "3600s"]);
+        let mut trial = trial.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let is_on_trial = || dockgate(&state, &["status"]).out.contains("on trial for another");
+        until("the trial begins", is_on_trial);
+        trial.kill().unwrap();
+        trial.wait().unwrap();
+        let done = mounted("mount -t tmpfs -o size=4k,mode=700 tmpfs \"$STATE\"", &state, &["confirm", "--here"]);
+        assert!(done.code == 4 && done.err.contains("No space left on device"), "{done:?}");
+        assert!(done.err.contains("\nhint: the trial goes on for another 3"), "{done:?}");
+        assert!(is_on_trial());
+        let done = dockgate(&state, &["confirm", "--here", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        let said = (&json["command"], &json["changed"], &json["step_back"], &json["families"][1]["policy"]["name"]);
+        assert_eq!(said, (&"confirm".into(), &true.into(), &true.into(), &"other".into()), "{done:?}");
+        // Where there is none, there is nothing to say of it.
+        let done = dockgate(&state, &["confirm", "--here"]);
+        assert!(done.code == 1 && !done.err.contains("goes on"), "{done:?}");
+    });
+}
+
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_dockgate")]).args(words);
     finish(
         {

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod demo;
 mod difference;
+mod done;
 mod exit;
 mod faults;
 mod help;
