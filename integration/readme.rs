@@ -1,25 +1,49 @@
 //! The README says what is true.
 
 use dockgate::{
+    cli::{EXIT_CODES_AND_CHANGES, ExitCode, exit_codes_as_markdown},
     model::Family,
     policy::{File, Policy, SCHEMA},
     rule::{Parser, help},
     syntax::split,
 };
 
+use crate::support::dockgate;
+
 const README: &str = include_str!("../README.md");
+
+/// What stands between two comments is this; `BLESS=1` writes it.
+#[track_caller]
+fn part(begin: &str, end: &str, text: &str) {
+    // Several parts may be written in one run.
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    static WRITER: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _alone = WRITER.lock().unwrap();
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let start = readme.find(begin).unwrap() + begin.len();
+    let stop = readme.find(end).unwrap();
+    let wanted = format!("\n{}\n", text.trim());
+    if std::env::var_os("BLESS").is_some() {
+        return std::fs::write(path, format!("{}{wanted}{}", &readme[..start], &readme[stop..])).unwrap();
+    }
+    assert_eq!(&readme[start..stop], wanted, "run the tests with BLESS=1");
+}
 
 #[test]
 fn the_table_of_extensions_is_current() {
-    let (begin, end) = ("<!-- extensions: made from the list in src/matches and src/targets -->\n", "<!-- /extensions -->");
-    let start = README.find(begin).unwrap() + begin.len();
-    let stop = README.find(end).unwrap();
-    let wanted = format!("\n{}\n", help::table().trim());
-    if std::env::var_os("BLESS").is_some() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        return std::fs::write(path, format!("{}{wanted}{}", &README[..start], &README[stop..])).unwrap();
+    part("<!-- extensions: made from the list in src/matches and src/targets -->\n", "<!-- /extensions -->", &help::table());
+}
+
+/// The help and the README say the same of each exit code.
+#[test]
+fn the_exit_codes_are_those_of_the_help() {
+    part("<!-- exit codes: made from src/cli/exit.rs -->\n", "<!-- /exit codes -->", &exit_codes_as_markdown());
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = one_line(&dockgate("--help", "").ok());
+    for code in ExitCode::ALL {
+        assert!(help.contains(&format!(" {} {}", code as u8, code.meaning())), "{code:?}: {help}");
     }
-    assert_eq!(&README[start..stop], wanted, "run the tests with BLESS=1");
+    assert!(help.ends_with(EXIT_CODES_AND_CHANGES), "{help}");
 }
 
 #[test]

@@ -111,6 +111,21 @@ fn dockers_nftables_backend_is_noted() {
             nft_text(&format!("add table {family} docker-bridges"));
             assert!(says(&append, "") && says("list", "") && says(restore, text));
         }
+        // Once, also where both families are changed.
+        let once = |line: &str, input: &str| {
+            let done = dockgate(line, input);
+            assert_eq!(done.err.matches(NOTE).count(), 1, "{line}: {done:?}");
+        };
+        let both = "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j DROP\nCOMMIT\n";
+        once("restore", &format!("# ip6tables-save\n{both}# iptables-save\n{both}"));
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("backend-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let policy = folder.join("web.toml");
+        std::fs::write(&policy, "external = \"lo\"\ndefault = \"drop\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockgate"));
+        command.arg("apply").arg(&policy).env("DOCKGATE_STATE", folder.join("state"));
+        let done = finish(command, "");
+        assert!(done.code == 0 && done.err.matches(NOTE).count() == 1, "{done:?}");
     });
 }
 

@@ -126,6 +126,9 @@ fn the_first_policy_and_its_changes() {
         session.write("web.toml", &WEB.replace("192.168.1.0/24", "192.168.2.0/24").replace("[[rule]]\ndrop", "[[rule]]\nreject"));
         session.all(&["dockgate plan web.toml", "dockgate plan -v web.toml", "dockgate plan --json web.toml", "dockgate apply web.toml"]);
         session.all(&["dockgate rollback --list", "dockgate rollback 7", "dockgate rollback 2", "dockgate rollback"]);
+        // For programs.
+        session.all(&["dockgate apply web.toml", "dockgate --json rollback --list", "dockgate --json rollback --dry-run"]);
+        session.all(&["dockgate --json remove", "dockgate --json rollback", "dockgate --json rollback", "dockgate --json remove"]);
         session.end("first");
     });
 }
@@ -222,6 +225,19 @@ fn a_trial_and_its_ends() {
             "dockgate apply web.toml",
             "dockgate status",
         ]);
+        // For programs; and a trial where no policy was deployed leaves no step back.
+        session.all(&["dockgate apply next.toml --confirm 60s --dry-run --json", "dockgate remove", "dockgate status --json"]);
+        for end in ["dockgate remove", "dockgate --json remove", "dockgate --json rollback", "dockgate --json confirm --here"] {
+            let line = "dockgate apply next.toml --json --confirm 3600s";
+            let trial = session.command(line).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+            until("the trial begins", || finish(session.command("dockgate status"), "").out.contains("on trial for another"));
+            session.run(end);
+            let ended = trial.wait_with_output().unwrap();
+            let last = String::from_utf8(ended.stdout).unwrap().lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
+            session.text +=
+                &format!("(the command on trial, exit code {}; its last line)\n{}\n", ended.status.code().unwrap(), plain(&last));
+        }
+        session.run("dockgate --json rollback --list");
         session.end("trial");
     });
 }
@@ -293,7 +309,17 @@ fn a_policy_whose_tests_fail_is_not_applied() {
         let good = WEB.to_owned() + &test("the office reaches the portal", "192.168.1.7", "pass");
         let wrong = test("nobody else does", "203.0.113.7", "drop") + &test("others are told", "198.51.100.7", "reject");
         session.write("tests.toml", &(good.clone() + &wrong));
-        for words in ["check", "plan", "apply", "apply --dry-run", "apply --confirm 60s", "bench --seconds 1", "--json check"] {
+        for words in [
+            "check",
+            "plan",
+            "apply",
+            "apply --dry-run",
+            "apply --confirm 60s",
+            "bench --seconds 1",
+            "--json check",
+            "--json plan",
+            "--json apply",
+        ] {
             session.run(&format!("dockgate {words} tests.toml"));
         }
         assert_eq!(call("nft", "list ruleset", "").ok(), "");
@@ -320,6 +346,8 @@ fn without_permission_one_sentence_says_so() {
             let done = unprivileged(words, "");
             assert_eq!((done.code, done.out.as_str()), (4, ""), "{words:?}: {done:?}");
             assert!(done.err.starts_with("error: no permission: ") && done.err.lines().count() == 1, "{words:?}: {done:?}");
+            // With the capability alone, a change would be refused all the same.
+            assert_eq!(done.err.contains("setcap"), matches!(words[0], "plan" | "status"), "{words:?}: {done:?}");
         }
         // To look whether a policy is sound takes none.
         assert_eq!(unprivileged(&["check", &file], "").code, 0);

@@ -15,7 +15,7 @@ use crate::{
     docker::need::require,
     iptables::Installed,
     killed::{Netns, ruleset},
-    support::{Done, finish, in_netns, run},
+    support::{Done, finish, in_netns, run, until},
 };
 
 const NOBODY: u32 = 65534;
@@ -99,9 +99,11 @@ fn a_record_that_somebody_else_could_have_written_is_not_gone_back_to() {
             assert!(done.err.contains(said) && done.err.contains(&format!("`{}`", at.display())), "{what}: {words:?}: {done:?}");
             assert_eq!((ruleset(&netns), files()), (before.clone(), 2), "{what}: {words:?}");
         }
-        // What holds is known from the kernel.
+        // What holds is known from the kernel; that there is no way back is a fault.
         let status = run(&["status"]);
-        assert!(status.code == 0 && status.out.contains("policy other ") && status.out.contains(said), "{what}: {status:?}");
+        assert!(status.code == 5 && status.out.contains("policy other ") && status.out.contains(said), "{what}: {status:?}");
+        let json: serde_json::Value = serde_json::from_str(&run(&["--json", "status"]).out).unwrap();
+        assert!(json["history"] == "broken" && json["history_faults"][0].as_str().unwrap().contains(said), "{what}: {json}");
         assert_eq!(run(&["plan", &web]).code, 5, "{what}");
         chown(at, Some(0), None).unwrap();
         mode(at, 0o700);
@@ -180,7 +182,9 @@ fn what_is_no_record_is_named_and_passed_over() {
             // It stays in nobody's way.
             assert_eq!(dockgate(&state, &["apply", &other]).code, 0, "{what}");
             let json: serde_json::Value = serde_json::from_str(&dockgate(&state, &["status", "--json"]).out).unwrap();
-            assert!(json["steps_back"] == 2 && json["history_faults"][0] == said, "{what}: {json}");
+            assert!(json["steps_back"] == 2 && json["history_faults"][0] == said && json["history"] == "ok", "{what}: {json}");
+            let json: serde_json::Value = serde_json::from_str(&dockgate(&state, &["rollback", "--list", "--json"]).out).unwrap();
+            assert!(json["steps"][1]["step"] == 2 && json["history_faults"][0] == said, "{what}: {json}");
             match fs::symlink_metadata(&strange).unwrap().is_dir() {
                 true => fs::remove_dir(&strange).unwrap(),
                 false => fs::remove_file(&strange).unwrap(),
@@ -194,6 +198,37 @@ fn what_is_no_record_is_named_and_passed_over() {
         assert_eq!(dockgate(&state, &["apply", &web]).code, 0);
         assert!(dockgate(&state, &["rollback"]).out.starts_with("rolled back: policy other "));
         assert_eq!(records(&state).len(), 3, "{:?}", records(&state));
+    });
+}
+
+/// A record that would not be found again is not written, and no change is made without one.
+#[test]
+fn no_record_comes_after_the_highest_number() {
+    const NAME: &str = "reconcile::state::no_record_comes_after_the_highest_number";
+    in_netns(NAME, || {
+        if Installed::find(NAME).is_none() {
+            return;
+        }
+        let folder = folder("highest");
+        let (state, web, other) = (folder.join("state"), policy(&folder, "web", 1), policy(&folder, "other", 2));
+        assert_eq!(dockgate(&state, &["apply", &web]).code, 0);
+        // Higher ones are nobody's records.
+        for name in ["1000000000000000.json", "18446744073709551615.json", "99999999999999999999999.json", "+0000009.json"] {
+            fs::write(own(&state).join(name), "").unwrap();
+        }
+        let last = own(&state).join("999999999999999.json");
+        fs::write(&last, "").unwrap();
+        let before = (kernel(), records(&state));
+        for words in [&["apply", &other][..], &["apply", &other, "--confirm", "60s"], &["remove"]] {
+            let done = dockgate(&state, words);
+            assert!(done.code == 4 && done.err.contains(last.to_str().unwrap()) && done.err.contains("hint: "), "{words:?}: {done:?}");
+            assert_eq!((kernel(), records(&state)), before, "{words:?}");
+        }
+        // The cure cures. The last number may be used, and is found.
+        fs::rename(&last, own(&state).join("999999999999998.json")).unwrap();
+        assert_eq!(dockgate(&state, &["apply", &other]).code, 0);
+        let done = dockgate(&state, &["rollback"]);
+        assert!(done.code == 0 && done.out.starts_with("rolled back: policy web "), "{done:?}");
     });
 }
 
@@ -244,6 +279,36 @@ fn who_holds_the_lock_is_waited_for_with_words_and_an_end() {
     });
 }
 
+#[test]
+fn a_trial_that_could_not_be_confirmed_goes_on_and_that_is_said() {
+    const NAME: &str = "reconcile::state::a_trial_that_could_not_be_confirmed_goes_on_and_that_is_said";
+    in_netns(NAME, || {
+        if Installed::find(NAME).is_none() {
+            return;
+        }
+        let folder = folder("confirm-full");
+        let (state, many, other) = (folder.join("state"), policy(&folder, "many", 60), policy(&folder, "other", 2));
+        assert_eq!(dockgate(&state, &["apply", &many]).code, 0);
+        let mut trial = command(&state, &["apply", &other, "--confirm", "3600s"]);
+        let mut trial = trial.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let is_on_trial = || dockgate(&state, &["status"]).out.contains("on trial for another");
+        until("the trial begins", is_on_trial);
+        trial.kill().unwrap();
+        trial.wait().unwrap();
+        let done = mounted("mount -t tmpfs -o size=4k,mode=700 tmpfs \"$STATE\"", &state, &["confirm", "--here"]);
+        assert!(done.code == 4 && done.err.contains("No space left on device"), "{done:?}");
+        assert!(done.err.contains("\nhint: the trial goes on for another 3"), "{done:?}");
+        assert!(is_on_trial());
+        let done = dockgate(&state, &["confirm", "--here", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        let said = (&json["command"], &json["changed"], &json["step_back"], &json["families"][1]["policy"]["name"]);
+        assert_eq!(said, (&"confirm".into(), &true.into(), &true.into(), &"other".into()), "{done:?}");
+        // Where there is none, there is nothing to say of it.
+        let done = dockgate(&state, &["confirm", "--here"]);
+        assert!(done.code == 1 && !done.err.contains("goes on"), "{done:?}");
+    });
+}
+
 /// Runs dockgate in a mount namespace that `mount` prepares for the state.
 fn mounted(mount: &str, state: &Path, words: &[&str]) -> Done {
     let mut command = Command::new("unshare");
@@ -291,7 +356,7 @@ fn a_state_that_cannot_be_written_is_found_before_anything_is_changed() {
         // No way to it at all: what holds is known from the kernel.
         let none = Path::new("/proc/version");
         let status = dockgate(none, &["status"]);
-        assert!(status.code == 0 && status.out.contains("policy many ") && status.out.contains("history: could not "), "{status:?}");
+        assert!(status.code == 5 && status.out.contains("policy many ") && status.out.contains("history: could not "), "{status:?}");
         assert_eq!(dockgate(none, &["plan", &other]).code, 5);
         assert_eq!(dockgate(none, &["apply", &other]).code, 4);
         assert_eq!(kernel(), before);
@@ -317,6 +382,8 @@ fn who_may_change_rules_and_is_not_root_has_no_history_that_root_does_not_know()
          nobody ./dockgate apply other.toml --confirm 60s
          nobody ./dockgate rollback
          nobody ./dockgate status
+         nobody ./dockgate status --json
+         nobody ./dockgate plan web.toml
          ls /tmp /run/own
          echo = own =
          nobody env DOCKGATE_STATE=/run/own ./dockgate apply other.toml
@@ -332,9 +399,18 @@ fn who_may_change_rules_and_is_not_root_has_no_history_that_root_does_not_know()
     let done = finish(command, "");
     assert_eq!(done.code, 0, "{done:?}");
     let (refused, own) = done.out.split_once("= own =").unwrap();
-    assert_eq!(refused.matches("where only root may write").count(), 3 + 1, "three changes and the status: {refused}\n{}", done.err);
+    assert_eq!(
+        refused.matches("where only root may write").count(),
+        3 + 2,
+        "three changes and status in both forms: {refused}\n{}",
+        done.err
+    );
     assert_eq!(refused.matches("exit code 4").count(), 3, "{refused}");
     assert!(refused.contains("policy web ") && refused.contains("exit code 0") && refused.contains("hint: run it with sudo"), "{refused}");
+    // What only root may look at is not said to be well.
+    assert!(refused.contains("as written, but it is not known whether it is in force") && !refused.contains("sound"), "{refused}");
+    assert_eq!(refused.matches("legacy iptables filters here could not be seen").count(), 2 + 1, "both families, and plan: {refused}");
+    assert!(refused.contains("\"history\":\"not-root\"") && refused.contains("\"legacy_known\":false"), "{refused}");
     assert!(refused.ends_with("/run/own:\n\n/tmp:\n"), "nothing was written elsewhere: {refused}");
     assert!(own.contains("exit code 0\n1\ndrwx------"), "{own}\n{}", done.err);
 }

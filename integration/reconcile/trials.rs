@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     iptables::Installed,
-    support::{call, finish, in_netns},
+    support::{call, finish, in_netns, until},
 };
 
 /// Whom a policy names, and how they are found.
@@ -314,4 +314,40 @@ fn a_line_that_changes_the_mark_leaves_no_sender_to_sets() {
         let compiled = compile::docker_user(&read.policy, "mark", None);
         assert_eq!(compiled.table(Family::Ip).is_some(), sets, "{line}");
     }
+}
+/// The jump names a policy by its rules: where only senders differ, both have the same name.
+#[test]
+fn a_trial_of_other_senders_is_told_from_what_is_deployed() {
+    const NAME: &str = "reconcile::trials::a_trial_of_other_senders_is_told_from_what_is_deployed";
+    in_session("trial-senders", NAME, |session| {
+        let run = |line: &str| finish(session.command(line), "");
+        let write = |default: &str, from: &str| {
+            let text = format!(
+                "external = 'lo'\ndefault = '{default}'\n{SET}\n[[rule]]\nname = 'friends'\nallow = 'any'\nfrom = ['{from}', '2001:db8::1']\n"
+            );
+            session.write("web.toml", &text);
+        };
+        for (default, from, others) in [("drop", "10.0.0.2", [true, false]), ("reject", "10.0.0.2", [false, false])] {
+            write("drop", "10.0.0.1");
+            assert_eq!(run("dockgate apply web.toml").code, 0);
+            write(default, from);
+            let mut trial = session.command("dockgate apply web.toml --confirm 3600s");
+            let mut trial = trial.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+            until("the trial begins", || run("dockgate status").out.contains("on trial for another"));
+            let text = run("dockgate status").out;
+            let said = text.lines().filter(|line| line.contains("on trial for another")).map(|line| line.contains(" (other senders); "));
+            assert_eq!(said.collect::<Vec<_>>(), others, "{text}");
+            let json: serde_json::Value = serde_json::from_str(&run("dockgate --json status").out).unwrap();
+            for (family, others) in others.into_iter().enumerate() {
+                let status = &json["families"][family];
+                assert_eq!(status["trial"]["other_senders"], others, "{json}");
+                assert!(status["senders_hash"].is_u64(), "{json}");
+                let differ = status["trial"]["senders_hash"] != status["senders_hash"];
+                // IPv6 has the same in both.
+                assert_eq!(differ, family == 0, "{json}");
+            }
+            assert_eq!(run("dockgate rollback").code, 0);
+            assert_eq!(trial.wait().unwrap().code(), Some(6));
+        }
+    });
 }

@@ -90,7 +90,7 @@ pub fn run(global: &Global, paths: &[PathBuf], how: How, seconds: u64, only: &[P
     if only.contains(&Part::Policy) && paths.is_empty() {
         return Err(Failure::new(ExitCode::Usage, "`--only policy` needs a policy").hint("dockgate bench --only policy POLICY"));
     }
-    let loaded = if paths.is_empty() { None } else { Some(policy::load(paths, how)?) };
+    let loaded = if paths.is_empty() { None } else { Some(policy::load(global, paths, how)?) };
     let parts: Vec<Part> = match only {
         [] => Part::value_variants().iter().copied().filter(|part| *part != Part::Policy || loaded.is_some()).collect(),
         only => only.to_vec(),

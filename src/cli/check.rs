@@ -61,7 +61,7 @@ fn tests(read: &Read) -> String {
     }
 }
 
-fn json(read: &Read) -> Value {
+pub(super) fn json(read: &Read) -> Value {
     // In the order of the files.
     let mut lines: Option<(usize, Lines<'_>)> = None;
     let mut problem = |problem: &Problem| {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::{Display, Write as _},
+    time::Duration,
 };
 
 use anstyle::{AnsiColor, Style};
@@ -290,8 +291,8 @@ fn title(policy: &Policy, group: &Group) -> (String, String) {
     }
 }
 
-/// For programs; `faults` is what keeps the policy from being in force.
-pub fn json(loaded: &Loaded, outcome: &Outcome, faults: &[(Family, Fault)]) -> Value {
+/// For programs; `faults` is what keeps the policy from being in force, `trial` the length of its trial.
+pub fn json(loaded: &Loaded, outcome: &Outcome, faults: &[(Family, Fault)], trial: Option<Duration>) -> Value {
     let policy = &loaded.read.policy;
     let change = |change: &Change| {
         let origin = change.line.and_then(|line| loaded.compiled.origin(line));
@@ -321,6 +322,7 @@ pub fn json(loaded: &Loaded, outcome: &Outcome, faults: &[(Family, Fault)]) -> V
         "families": outcome.plan.families().map(Family::command).collect::<Vec<_>>(),
         "changes": outcome.changes.iter().map(change).collect::<Vec<_>>(),
         "senders": { "added": counts[0], "removed": counts[1] },
+        "trial": trial.map(|length| json!({ "seconds": length.as_secs() })),
         "faults": faults.iter().map(|(family, fault)| faults::as_json(fault, *family, "")).collect::<Vec<_>>(),
     })
 }

@@ -15,7 +15,8 @@ use report::Failure;
 /// # Errors
 /// With the reason.
 pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
-    if !docker::legacy(family) {
+    // Who may not look writes all the same: `say_unknown_legacy`.
+    if !docker::legacy(family).unwrap_or_default() {
         return Ok(());
     }
     let message = format!(
@@ -26,12 +27,30 @@ pub fn refuse_legacy(family: Family) -> Result<(), Failure> {
         .hint("let Docker use iptables-nft: `update-alternatives --config iptables`, then restart Docker and remove the legacy rules"))
 }
 
+/// That it could not be found out whether legacy iptables filters.
+pub const LEGACY_UNKNOWN: &str = "whether legacy iptables filters here could not be seen, as only root may look; run it with sudo";
+
+/// Says it where a policy would otherwise be taken to be in force.
+pub fn say_unknown_legacy() {
+    if Family::BOTH.into_iter().any(|family| docker::legacy(family).is_err()) {
+        report::note(LEGACY_UNKNOWN);
+    }
+}
+
 /// Says what keeps rules from working, where something does; and of what was `seen` before the write
 /// or stands in FORWARD what iptables does not understand. The change is made: that this can't be found out is
 /// no error.
-pub fn notes(netlink: &mut Netlink, family: Family, seen: Vec<Finding>) {
-    if let Err(error) = look(netlink, family, seen) {
-        unknown(&error);
+pub fn notes(netlink: &mut Netlink, families: &[Family], mut seen: Vec<Finding>) {
+    let mut all = || {
+        for &family in families {
+            look(netlink, family, seen.extract_if(.., |one| one.family == family).collect())?;
+        }
+        docker::nftables_backend(netlink)
+    };
+    match all() {
+        Ok(true) if !families.is_empty() => say_nftables_backend(),
+        Ok(_) => {}
+        Err(error) => unknown(&error),
     }
 }
 
@@ -54,17 +73,16 @@ fn look(netlink: &mut Netlink, family: Family, mut seen: Vec<Finding>) -> Result
         }
         Jump::NoChain | Jump::First => {}
     }
-    if docker::nftables_backend(netlink)? {
-        say_nftables_backend();
-    }
     Ok(())
 }
 
-/// Says what stands in FORWARD that iptables does not understand, and which backend Docker uses.
-pub fn glance(netlink: &mut Netlink, family: Family) {
+/// Says of both families what stands in FORWARD that iptables does not understand, and which backend Docker uses.
+pub fn glance(netlink: &mut Netlink) {
     let mut seen = || -> Result<bool, NetlinkError> {
-        let (_, forward) = docker::jump_now(netlink, family)?;
-        warn(family, &audit::glance_at_rules(family, &ChainName::forward(), &forward));
+        for family in Family::BOTH {
+            let (_, forward) = docker::jump_now(netlink, family)?;
+            warn(family, &audit::glance_at_rules(family, &ChainName::forward(), &forward));
+        }
         docker::nftables_backend(netlink)
     };
     match seen() {

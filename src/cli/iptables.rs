@@ -101,7 +101,7 @@ fn write(netlink: &mut Netlink, global: &Global, source: &Source<'_>, invocation
         let rules = ruleset::rules(netlink, family, &chain).unwrap_or_default();
         seen.extend(audit::glance_at_rules(family, &chain, &rules));
     }
-    host::notes(netlink, family, seen);
+    host::notes(netlink, &[family], seen);
     Ok(())
 }
 

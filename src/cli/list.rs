@@ -41,7 +41,7 @@ pub fn run(global: &Global) -> Result<(), Failure> {
         if global.json {
             let mut table = json(&ruleset, &chains);
             table["open"] = json!(reach.is_open);
-            table["legacy"] = json!(legacy.is_some());
+            table["legacy"] = json!(docker::legacy(family).ok());
             table["accepts_before"] = json!(reach.culprit.as_ref().map(|culprit| culprit.number));
             tables.push(table);
         } else {

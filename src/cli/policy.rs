@@ -1,11 +1,11 @@
 //! `dockgate plan`, `apply`, `remove`, `status`
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
-    ExitCode, Global, How,
+    ExitCode, Global, How, check,
     difference::{self, Mood},
-    faults, host,
+    done, faults, host,
     look::Look,
     report::{self, Failure},
 };
@@ -14,6 +14,7 @@ use crate::{
     lab::Links,
     live::{Fault, HistoryError, Host, LiveError, Outcome, Status},
     model::{Family, Interface},
+    netlink::NetlinkError,
     plan::{Step, ours::ChangeKind},
     policy::{Policy, Read},
 };
@@ -25,9 +26,12 @@ pub(super) struct Loaded {
 }
 
 /// Reads and checks the policy in these files.
-pub(super) fn load(paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
+pub(super) fn load(global: &Global, paths: &[PathBuf], how: How) -> Result<Loaded, Failure> {
     let read = read(paths, how.skip_tests)?;
     if let Some(failure) = Failure::policy(&read) {
+        if global.json {
+            report::print(&format!("{}\n", check::json(&read)))?;
+        }
         let only_tests = !read.tried.is_empty();
         return Err(if only_tests { failure.hint("with --skip-tests it is done all the same") } else { failure });
     }
@@ -78,11 +82,23 @@ pub(super) fn open(global: &Global) -> Result<Host, Failure> {
     }
     refuse_legacy()?;
     let mut host = look()?;
+    host.netlink().generation().map_err(|error| denied(&error))?;
     host.set_options(global.options());
     if let Some(folder) = host.history().elsewhere().filter(|_| !global.dry_run) {
         report::note(&format!("/run/dockgate can't be written here; the steps back are kept in {}", folder.display()));
     }
     Ok(host)
+}
+
+/// The steps back are root's: for a change the capability alone would not do.
+fn denied(error: &NetlinkError) -> Failure {
+    match error {
+        NetlinkError::Denied => Failure::new(
+            ExitCode::Resource,
+            "no permission: netfilter answers only a process with CAP_NET_ADMIN, and only root changes policies; run it with sudo",
+        ),
+        other => report::netlink(other),
+    }
 }
 
 fn refuse_legacy() -> Result<(), Failure> {
@@ -109,6 +125,8 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
         LiveError::History(HistoryError::Damaged(_)) => {
             Failure::new(ExitCode::Resource, error.to_string()).hint("remove it; the steps behind it are then one nearer")
         }
+        LiveError::History(HistoryError::Highest(_)) => Failure::new(ExitCode::Resource, error.to_string())
+            .hint("nothing was changed; dockgate itself never gets that far: look at the file, and remove it"),
         LiveError::History(HistoryError::NotOurs(_) | HistoryError::Writable(_)) => Failure::new(ExitCode::Resource, error.to_string())
             .hint(
                 "each folder of the path must be yours or root's, and writable for nobody else; DOCKGATE_STATE=/path names another folder",
@@ -132,12 +150,13 @@ pub(super) fn failed(error: &LiveError, loaded: Option<&Loaded>) -> Failure {
 
 /// `dockgate plan`
 pub fn plan(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure> {
-    let loaded = load(paths, how)?;
+    let loaded = load(global, paths, how)?;
     refuse_legacy()?;
     let mut host = look()?;
     let outcome = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     let found = faults::hindrances(&mut host, Some(&loaded.compiled))?;
     show(global, &loaded, &outcome, Mood::Planned, &found)?;
+    host::say_unknown_legacy();
     faults::say(&found, true);
     match (outcome.plan.is_empty(), found.is_empty()) {
         (false, _) => Err(Failure::silent(ExitCode::Pending)),
@@ -150,23 +169,28 @@ pub fn plan(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure>
 pub(super) const DRY: &str = "dry run: the kernel would take all of it; nothing was changed";
 
 pub(super) fn show(global: &Global, loaded: &Loaded, outcome: &Outcome, mood: Mood, faults: &[(Family, Fault)]) -> Result<(), Failure> {
+    show_trial(global, loaded, outcome, mood, faults, None)
+}
+
+/// The same; with the length of the trial that it is on, or would be.
+pub(super) fn show_trial(
+    global: &Global,
+    loaded: &Loaded,
+    outcome: &Outcome,
+    mood: Mood,
+    faults: &[(Family, Fault)],
+    trial: Option<Duration>,
+) -> Result<(), Failure> {
     let text = match global.json {
-        true => format!("{}\n", difference::json(loaded, outcome, faults)),
+        true => format!("{}\n", difference::json(loaded, outcome, faults, trial)),
         false => difference::text(loaded, outcome, mood, global.verbose > 0, Look::of_stdout()),
     };
     report::print(&text)
 }
 
-/// What a change without a policy would do.
-pub(super) fn dry(outcome: &Outcome) -> Result<(), Failure> {
-    report::print(&outcome.plan.to_string())?;
-    report::note(DRY);
-    Ok(())
-}
-
 /// `dockgate apply`, without a trial.
 pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure> {
-    let loaded = load(paths, how)?;
+    let loaded = load(global, paths, how)?;
     let mut host = open(global)?;
     let outcome = host.apply(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     let found = match global.dry_run {
@@ -177,7 +201,8 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How) -> Result<(), Failure
     if global.dry_run && !outcome.plan.is_empty() {
         report::note(DRY);
     }
-    glance(&mut host);
+    host::glance(host.netlink());
+    host::say_unknown_legacy();
     faults::say(&found, global.dry_run);
     if found.is_empty() { Ok(()) } else { Err(Failure::silent(ExitCode::NotInForce)) }
 }
@@ -193,35 +218,38 @@ pub(super) fn in_force(host: &mut Host) -> Result<(), Failure> {
 
 /// What keeps the policy from working here, where something does.
 pub(super) fn notes(host: &mut Host) {
-    glance(host);
+    host::glance(host.netlink());
+    host::say_unknown_legacy();
     let found = faults::after_change(host);
     faults::say(&found, false);
-}
-
-/// What stands in FORWARD that iptables does not understand, and which backend Docker uses.
-fn glance(host: &mut Host) {
-    Family::BOTH.into_iter().for_each(|family| host::glance(host.netlink(), family));
 }
 
 /// `dockgate remove`
 pub fn remove(global: &Global) -> Result<(), Failure> {
     let mut host = open(global)?;
     let outcome = host.remove().map_err(|error| failed(&error, None))?;
+    const NOTHING: &str = "there is nothing of a policy here";
     match outcome.plan.is_empty() {
+        true if global.json => done::say(global, &mut host, "remove", &outcome, NOTHING),
         true => {
-            report::note("there is nothing of a policy here");
+            report::note(NOTHING);
             Ok(())
         }
-        false if global.dry_run => dry(&outcome),
-        false => report::print(&format!("{}; `dockgate rollback` brings it back\n", removed(&outcome))),
+        false if global.dry_run => done::say_dry(global, &mut host, "remove", &outcome),
+        false => done::say(global, &mut host, "remove", &outcome, &removed(&outcome)),
     }
 }
 
-/// `removed: 25 rules in 4 chains`
+/// `removed: 25 rules in 4 chains`, and whether it can be had again.
 fn removed(outcome: &Outcome) -> String {
     let gone = |step: &&Step| matches!(step, Step::DeleteChain(..));
     let chains = outcome.plan.steps.iter().filter(gone).count();
-    format!("removed: {} in {}", difference::number(outcome.of(ChangeKind::Removed).count(), "rule"), difference::number(chains, "chain"))
+    if outcome.trial_ended {
+        return "what was made for a trial is removed; no policy was deployed, so there is nothing to go back to".to_owned();
+    }
+    let rules = outcome.of(ChangeKind::Removed).count();
+    let again = if outcome.recorded { "; `dockgate rollback` brings it back" } else { "" };
+    format!("removed: {} in {}{again}", difference::number(rules, "rule"), difference::number(chains, "chain"))
 }
 
 /// As it is written: `2026-11-23 07:01:00 UTC`.

@@ -77,8 +77,7 @@ pub fn run(global: &Global, file: Option<&Path>, counters: bool, noflush: bool) 
         report::note(&format!("{others} rules of others in these chains were kept; `dockgate list` shows them"));
     }
     let families: Vec<Family> = done.families().collect();
-    let note = |family| host::notes(&mut netlink, family, seen.extract_if(.., |one| one.family == family).collect());
-    families.into_iter().for_each(note);
+    host::notes(&mut netlink, &families, seen);
     Ok(())
 }
 

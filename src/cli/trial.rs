@@ -10,13 +10,14 @@ use std::{
 use super::{
     ExitCode, Global, How,
     difference::Mood,
-    policy::{DRY, date, dry, failed, in_force, load, notes, open, show},
+    done,
+    policy::{DRY, date, failed, in_force, load, notes, open, show, show_trial},
     report::{self, Failure},
     session,
 };
 use crate::{
     compile::{Compiled, Identity},
-    live::{History, Host, LiveError, Status, Trial},
+    live::{History, Host, LiveError, Outcome, Status, Trial},
     marks::Table,
     model::Family,
 };
@@ -44,7 +45,7 @@ pub fn parse_length(text: &str) -> Result<Duration, String> {
 
 /// `dockgate apply POLICY --confirm 60s`
 pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> Result<(), Failure> {
-    let loaded = load(paths, how)?;
+    let loaded = load(global, paths, how)?;
     let mut host = open(global)?;
     let pending = host.plan(&loaded.compiled).map_err(|error| failed(&error, Some(&loaded)))?;
     if pending.plan.is_empty() {
@@ -53,7 +54,7 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
     }
     let before = Exactly::deployed(&look_at(&mut host)?);
     let outcome = host.try_out(&loaded.compiled, length).map_err(|error| failed(&error, Some(&loaded)))?;
-    show(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial }, &[])?;
+    show_trial(global, &loaded, &outcome, if global.dry_run { Mood::Planned } else { Mood::OnTrial }, &[], Some(length))?;
     notes(&mut host);
     if global.dry_run {
         report::note(DRY);
@@ -64,7 +65,11 @@ pub fn apply(global: &Global, paths: &[PathBuf], how: How, length: Duration) -> 
         "on trial for {seconds} s: open a NEW connection to this host and run `dockgate confirm` there; else the kernel goes back by \
          itself, also if this command ends before"
     ));
-    wait(&mut host, &before, &Exactly::of(&loaded.compiled))
+    let wanted = Exactly::of(&loaded.compiled);
+    wait(&mut host, &before, &wanted)?;
+    // Another process confirmed it, and wrote down what stood before.
+    let outcome = Outcome { recorded: true, ..outcome };
+    done::say(global, &mut host, "confirm", &outcome, &format!("confirmed: {wanted} is deployed"))
 }
 
 fn look_at(host: &mut Host) -> Result<[Status; 2], Failure> {
@@ -102,7 +107,7 @@ impl fmt::Display for Exactly {
     }
 }
 
-/// Until the trial of `wanted` is over in one way or another.
+/// Until the trial of `wanted` is over in one way or another; an error unless it was confirmed.
 fn wait(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
     let (mut seen, mut end) = (None, Instant::now());
     loop {
@@ -115,7 +120,7 @@ fn wait(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
                 return disturbed(host);
             }
             match Exactly::on_trial(&status) {
-                None => return ended(host, &Exactly::deployed(&status), before, wanted),
+                None => return ended(&Exactly::deployed(&status), before, wanted),
                 Some((other, left)) if other != *wanted && !left.is_zero() => return Err(superseded(&other)),
                 Some((_, Duration::ZERO)) => return over(host, before, wanted),
                 Some((_, left)) => end = Instant::now() + left,
@@ -142,7 +147,7 @@ fn over(host: &mut Host, before: &Exactly, wanted: &Exactly) -> Result<(), Failu
         // Somebody was faster: confirmed in the last second, or ended it.
         Err(LiveError::NoTrial) => {
             let now = Exactly::deployed(&look_at(host)?);
-            ended(host, &now, before, wanted)
+            ended(&now, before, wanted)
         }
         Err(error) => Err(failed(&error, None)),
         Ok(_) => {
@@ -162,10 +167,9 @@ fn disturbed(host: &mut Host) -> Result<(), Failure> {
 }
 
 /// There is no trial any more: says what is deployed now.
-fn ended(host: &mut Host, now: &Exactly, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
+fn ended(now: &Exactly, before: &Exactly, wanted: &Exactly) -> Result<(), Failure> {
     if now == wanted {
-        report::print(&format!("confirmed: {now} is deployed\n"))?;
-        return in_force(host);
+        return Ok(());
     }
     let what = match now == before {
         true => format!("the trial was ended: {now} is deployed again"),
@@ -198,14 +202,23 @@ pub fn confirm(global: &Global, here: bool) -> Result<(), Failure> {
             "open a new connection and confirm there ({left} s left), or say that it is all right: `dockgate confirm --here`"
         )));
     }
-    let outcome = host.confirm().map_err(|error| failed(&error, None))?;
+    let outcome = host.confirm().map_err(|error| not_confirmed(&mut host, &error))?;
     let identity = trial.and_then(|trial| trial.identity).map_or_else(String::new, |identity| format!(": policy {identity} is deployed"));
     match global.dry_run {
-        true => dry(&outcome),
-        false => {
-            report::print(&format!("confirmed{identity}\n"))?;
-            in_force(&mut host)
-        }
+        true => done::say_dry(global, &mut host, "confirm", &outcome),
+        false => done::say(global, &mut host, "confirm", &outcome, &format!("confirmed{identity}")),
+    }
+}
+
+/// Why it was not confirmed, and whether the trial goes on.
+fn not_confirmed(host: &mut Host, error: &LiveError) -> Failure {
+    let failure = failed(error, None);
+    match current(host) {
+        Ok(Some(trial)) if !trial.left.is_zero() => failure.hint(&format!(
+            "the trial goes on for another {} s: until then `dockgate confirm` may be tried again, after that the kernel goes back by itself",
+            trial.seconds_left()
+        )),
+        _ => failure,
     }
 }
 
@@ -217,12 +230,12 @@ fn current(host: &mut Host) -> Result<Option<Trial>, Failure> {
 pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure> {
     let mut host = open(global)?;
     if list {
-        return show_records(host.history());
+        return show_records(global, host.history());
     }
     let trial = current(&mut host)?;
     let outcome = host.rollback(steps).map_err(|error| failed(&error, None))?;
     if global.dry_run {
-        return dry(&outcome);
+        return done::say_dry(global, &mut host, "rollback", &outcome);
     }
     // It is done: what can't be seen of it is no error.
     let now = match host.status() {
@@ -236,13 +249,15 @@ pub fn rollback(global: &Global, steps: usize, list: bool) -> Result<(), Failure
         (None, true) => "rolled back, and nothing was to be changed for it",
         (None, false) => "rolled back",
     };
-    report::print(&format!("{done}: {now}\n"))?;
-    in_force(&mut host)
+    done::say(global, &mut host, "rollback", &outcome, &format!("{done}: {now}"))
 }
 
 /// `dockgate rollback --list`: the number of each is that of the steps to it; what is no record is no step.
-fn show_records(history: &History) -> Result<(), Failure> {
+fn show_records(global: &Global, history: &History) -> Result<(), Failure> {
     let records = history.records().map_err(|error| failed(&error.into(), None))?;
+    if global.json {
+        return report::print(&format!("{}\n", done::steps(&records)));
+    }
     if records.is_empty() {
         report::note("no change is known that could be taken back");
     }

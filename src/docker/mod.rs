@@ -12,7 +12,7 @@ pub use front::{Culprit, Guarded, in_front, known_pass, known_pass_first};
 pub use interfaces::{Interfaces, external};
 pub use proxy::{Nat, Served, served};
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use crate::{
     matches::Match,
@@ -31,9 +31,17 @@ const BRIDGES: &str = "docker-bridges";
 ///
 /// `/proc/net/ip_tables_names` lists the tables of legacy iptables in this network namespace; only
 /// root may read it. The namespace is that of the calling thread.
-pub fn legacy(family: Family) -> bool {
+///
+/// # Errors
+/// The file can't be read, as with CAP_NET_ADMIN alone: it is not known. (Where it is not there, the kernel has no
+/// legacy iptables.)
+pub fn legacy(family: Family) -> io::Result<bool> {
     let names = of_this_network(if family == Family::Ip { "ip_tables_names" } else { "ip6_tables_names" });
-    std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == crate::model::TABLE))
+    match std::fs::read_to_string(names) {
+        Ok(names) => Ok(names.lines().any(|name| name == crate::model::TABLE)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A file of `/proc/net` for the calling thread's network namespace.

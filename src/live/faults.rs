@@ -112,6 +112,7 @@ pub(super) fn complete(both: &mut [Status; 2], standing: &[Standing; 2], site: &
             let docker = ruleset.chains.iter().any(|chain| chain.name.as_str() == "DOCKER");
             status.faults.push(Fault::Gone { applied, docker });
         }
+        status.legacy_known = site.legacy[status.family as usize].is_some();
         if status.is_wanted() || !status.faults.is_empty() {
             status.faults.extend(hindrances(ruleset, site, None));
         }
@@ -130,7 +131,7 @@ pub(super) fn hindrances(ruleset: &Ruleset, site: &Site, desired: Option<&Compil
         }
         Jump::NoChain | Jump::First => {}
     }
-    faults.extend(site.legacy[index].then_some(Fault::Legacy));
+    faults.extend(site.legacy[index].unwrap_or_default().then_some(Fault::Legacy));
     faults.extend(site.asleep[index].then_some(Fault::Asleep));
     let external = match desired {
         Some(compiled) => docker::external(first_rules(compiled, ruleset.family)),

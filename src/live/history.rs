@@ -104,6 +104,9 @@ pub enum HistoryError {
         /// What it is.
         why: &'static str,
     },
+    /// A file has the highest number of all, so that no record could come after it.
+    #[error("`{}` has the highest number that a record may have, so that no other can come after it", .0.display())]
+    Highest(PathBuf),
     /// There are fewer changes.
     #[error("{}", match .0 {
         0 => "no change is known that could be taken back".to_owned(),
@@ -229,6 +232,7 @@ pub(super) struct Locked<'h> {
 impl Locked<'_> {
     /// Could what stands before a change be written now?
     pub(super) fn check_writable(&self, before: &[Ours; 2]) -> Result<(), HistoryError> {
+        self.next()?;
         self.folder.check_writable(&text_of("confirm", u64::MAX, before))
     }
 
@@ -241,10 +245,19 @@ impl Locked<'_> {
     pub(super) fn write(&self, again: Option<u64>, what: &str, when: u64, before: &[Ours; 2]) -> Result<u64, HistoryError> {
         let number = match again {
             Some(number) => number,
-            None => numbers(&self.folder)?.last().map_or(0, |(number, _)| *number) + 1,
+            None => self.next()?,
         };
         self.folder.write(&name(number), &text_of(what, when, before))?;
         Ok(number)
+    }
+
+    /// The number of the next record: above all that are there, so that it is the latest.
+    fn next(&self) -> Result<u64, HistoryError> {
+        match numbers(&self.folder)?.last() {
+            None => Ok(1),
+            Some((number, _)) if *number < HIGHEST => Ok(number + 1),
+            Some((_, name)) => Err(HistoryError::Highest(self.folder.path(name))),
+        }
     }
 
     /// Forgets a change that was not made.
@@ -274,6 +287,9 @@ impl Locked<'_> {
     }
 }
 
+/// What has a higher number is no record: dockgate never gets there by itself.
+const HIGHEST: u64 = 999_999_999_999_999;
+
 fn name(number: u64) -> String {
     format!("{number:08}.json")
 }
@@ -281,8 +297,8 @@ fn name(number: u64) -> String {
 /// The numbers and names of what should be records, in order.
 fn numbers(folder: &Folder) -> Result<Vec<(u64, String)>, HistoryError> {
     let number = |file: &str| {
-        let digits = file.strip_suffix(".json").filter(|digits| digits.len() <= 15)?;
-        digits.parse().ok().filter(|&number| name(number) == file)
+        let number = file.strip_suffix(".json")?.parse().ok()?;
+        (number <= HIGHEST && name(number) == file).then_some(number)
     };
     let mut all: Vec<(u64, String)> = folder.names()?.into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
     all.sort();

@@ -84,6 +84,10 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// Of a trial: what it will have been when it is confirmed.
     pub confirmed: Option<Plan>,
+    /// Was what stood before written to the history, so that [`Host::rollback`] leads back to it?
+    pub recorded: bool,
+    /// Was only a trial ended, or what was left of one taken away?
+    pub trial_ended: bool,
 }
 
 impl Outcome {
@@ -251,7 +255,7 @@ impl Host {
         })?;
         match failure {
             Some(error) => Err(error),
-            None => Ok(Outcome { plan, changes: shown.changes, confirmed: Some(shown.plan) }),
+            None => Ok(Outcome { plan, changes: shown.changes, confirmed: Some(shown.plan), ..Outcome::default() }),
         }
     }
 
@@ -311,7 +315,7 @@ impl Host {
             }
             Ok(plan)
         })?;
-        if some { Ok(Outcome { plan, ..Outcome::default() }) } else { Err(LiveError::NoTrial) }
+        if some { Ok(Outcome { plan, trial_ended: true, ..Outcome::default() }) } else { Err(LiveError::NoTrial) }
     }
 
     /// What stands, IPv4 first.
@@ -350,9 +354,11 @@ impl Host {
         desired: impl FnMut(&[Standing; 2]) -> Result<Cow<'d, [Ours; 2]>, LiveError>,
     ) -> Result<Outcome, LiveError> {
         let (history, dry_run) = (self.history.clone(), self.options.dry_run);
-        let (mut written, mut locked) = (None, None);
+        let (mut written, mut locked, mut of_trial) = (None, None, false);
         let done = self.commit(desired, |standing| {
-            if !dry_run {
+            // Where nothing but a trial is taken away, there is nothing to go back to.
+            of_trial = what == "remove" && standing.iter().all(|standing| standing.ours().is_empty());
+            if !dry_run && !of_trial {
                 // From the first attempt on: each change has its record, and they come in its order.
                 let locked = match &locked {
                     Some(locked) => locked,
@@ -367,7 +373,7 @@ impl Host {
             (Ok(_), Some(_), Some(locked)) => locked.trim(),
             _ => {}
         }
-        done
+        done.map(|outcome| Outcome { recorded: written.is_some(), trial_ended: of_trial, ..outcome })
     }
 
     /// Plans and commits; `before` is called with what is to be changed.
@@ -411,7 +417,7 @@ impl Host {
             (Some(Generation(before)), Some(marks)) => Some(Known { generation: Generation(before.wrapping_add(1)), marks }),
             _ => known,
         };
-        Ok(Outcome { plan, changes, confirmed: None })
+        Ok(Outcome { plan, changes, ..Outcome::default() })
     }
 
     fn survey(&mut self) -> Result<[Standing; 2], NetlinkError> {

@@ -13,7 +13,8 @@ use crate::{
 /// What of the host decides whether `DOCKER-USER` is asked at all, in its order of families.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Site {
-    pub(super) legacy: [bool; 2],
+    /// `None`: this process may not look.
+    pub(super) legacy: [Option<bool>; 2],
     pub(super) asleep: [bool; 2],
     pub(super) interfaces: Interfaces,
     pub(super) nat: [Nat; 2],
@@ -24,7 +25,7 @@ impl Site {
     pub(super) fn read(netlink: &mut Netlink) -> Result<Self, NetlinkError> {
         let mut site = Self { interfaces: Interfaces::read(), ..Self::default() };
         for family in Family::BOTH {
-            site.legacy[family as usize] = docker::legacy(family);
+            site.legacy[family as usize] = docker::legacy(family).ok();
             site.asleep[family as usize] = netlink.table_flags(family, TABLE)?.unwrap_or_default() & NFT_TABLE_F_DORMANT != 0;
         }
         // Where there is no way out of the host, nobody comes in either, and there is no need to look further.

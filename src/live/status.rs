@@ -43,6 +43,8 @@ pub struct Status {
     pub others: usize,
     /// Which packets `DOCKER-USER` can stop, by our rules and by others'.
     pub guarded: Guarded,
+    /// Could this process see whether legacy iptables filters here? Only root may look.
+    pub legacy_known: bool,
     /// What is on trial.
     pub trial: Option<Trial>,
     /// What is not as it should be.
@@ -117,6 +119,7 @@ fn one(standing: &Standing) -> Status {
         counters: jumps.first().and_then(|(_, entry)| entry.counters),
         others: ruleset.chain(DOCKER_USER).map_or(0, |chain| chain.rules().len() - jumps.len()),
         guarded: Guarded::of(ruleset),
+        legacy_known: true,
         senders_hash: ours.marks.as_ref().and_then(Table::senders_hash),
         trial: trial(standing),
         faults: Vec::new(),
