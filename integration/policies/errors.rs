@@ -70,7 +70,11 @@ fn what_can_not_be_read_is_said() {
     for (word, expected) in [
         ("nowhere.toml", "error: could not read `nowhere.toml`: No such file or directory (os error 2)\n"),
         ("errors/lists", "error: could not read `errors/lists`: no file in it ends in .toml\n"),
-        ("errors/lists/latin-1.txt", "error: could not read `errors/lists/latin-1.txt`: line 2 is not UTF-8\n"),
+        (
+            "errors/lists/latin-1.txt",
+            "error: could not read `errors/lists/latin-1.txt`: line 2 is not UTF-8\n\
+             hint: save it as UTF-8, or if it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 FILE > POLICY\n",
+        ),
     ] {
         let done = dockgate(&folder(), &["check", word], "");
         assert_eq!((done.err.as_str(), done.code), (expected, 2));

@@ -117,7 +117,7 @@ fn range(first: &str, last: &str) -> Result<Block, Mistake> {
     let high = high?;
     let ((family, first), (other, last)) = (number(low), number(high));
     match family == other {
-        false => Err(("the ends of a range are of one family".to_owned(), None)),
+        false => Err(("the ends of a range are of one family".to_owned(), Some("write a range for each family".to_owned()))),
         true if first > last => Err((format!("the range runs backwards: {low} is more than {high}"), Some(format!("write {high}-{low}")))),
         true => Ok(Block { family, first, last }),
     }
@@ -131,8 +131,11 @@ fn prefix(text: &str, bits: &str) -> Result<Block, Mistake> {
     let (family, first) = number(begin);
     let width = width(family);
     let Some(bits) = digits::<u32>(bits).filter(|&bits| bits <= width) else {
-        let hint = bits.parse().ok().and_then(prefix_of_mask).map(|bits| format!("write {text}/{bits}"));
-        return Err((format!("`/{bits}` is not a length of a prefix: 0 to {width}"), hint));
+        let hint = match bits.parse().ok().and_then(prefix_of_mask) {
+            Some(bits) => format!("write {text}/{bits}"),
+            None => format!("write {text} for this address alone, or {text}/LENGTH with a length from 0 to {width}"),
+        };
+        return Err((format!("`/{bits}` is not a length of a prefix: 0 to {width}"), Some(hint)));
     };
     let block = Block::around(family, first, width - bits);
     match first == block.first {
