@@ -1,6 +1,6 @@
 //! One line of the file of a group: its first column is the address, and what follows is for people.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
     Block,
@@ -161,19 +161,22 @@ fn short(word: &str) -> &str {
 /// One address, prefix or range, as programs write them as well: `::ffff:192.168.1.1` is the IPv4 address, and
 /// what `fe80::1%eth0` says of the interface is for rules to say.
 fn one(text: &str) -> Result<(Block, Option<Mistake>), Mistake> {
-    let (text, zone) = match text.split_once('%') {
-        Some((address, zone)) if address.starts_with("fe8") && !zone.contains(['/', '-']) => (address, Some(zone)),
-        _ => (text, None),
-    };
-    let block = Block::parse_any(text)?;
-    if let Some(zone) = zone {
-        let said = format!("`{text}` is taken on all interfaces, not on `{zone}` alone");
-        return Ok((block, Some((said, Some("a rule has `in` for the interface".to_owned())))));
+    if let Some((address, zone)) = zoned(text) {
+        let said = format!("`{address}` is taken on all interfaces, not on `{zone}` alone");
+        return Ok((one(address)?.0, Some((said, Some("a rule has `in` for the interface".to_owned())))));
     }
+    let block = Block::parse_any(text)?;
     match block.unmapped() {
         Some(meant) => Ok((meant, Some((format!("`{text}` is IPv4 written as IPv6: taken as {meant}"), Some(format!("write {meant}")))))),
         None => Ok((block, None)),
     }
+}
+
+/// `fe80::1%br-lan`: one IPv6 address, and the name of an interface. That may have a `-`, and ends no range.
+fn zoned(text: &str) -> Option<(&str, &str)> {
+    let (address, zone) = text.split_once('%')?;
+    let is_name = !zone.is_empty() && !zone.contains(['/', '%']) && !zone.split('-').skip(1).any(is_like_an_address);
+    (is_name && address.parse::<Ipv6Addr>().is_ok()).then_some((address, zone))
 }
 
 /// Has it an address in it, whatever stands around that?

@@ -162,13 +162,14 @@ mod tests {
 
     #[test]
     fn what_programs_log_is_taken_with_a_warning() {
-        let (blocks, remarks) = said("::ffff:203.0.113.66\nfe80::1%eth0\n");
-        assert_eq!(blocks, ["203.0.113.66", "fe80::1"]);
+        let (blocks, remarks) = said("::ffff:203.0.113.66\nfe80::1%eth0\nFEB0::1%br-lan root\n");
+        assert_eq!(blocks, ["203.0.113.66", "fe80::1", "feb0::1"]);
         assert_eq!(
             remarks,
             [
                 "warning: `::ffff:203.0.113.66` is IPv4 written as IPv6: taken as 203.0.113.66 | write 203.0.113.66",
                 "warning: `fe80::1` is taken on all interfaces, not on `eth0` alone | a rule has `in` for the interface",
+                "warning: `FEB0::1` is taken on all interfaces, not on `br-lan` alone | a rule has `in` for the interface",
             ]
         );
     }
@@ -389,6 +390,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_follows_the_first_column_changes_nothing(
+            separator in "[ \t,;#]",
+            behind in "([0-9a-f.:/,;# \t\"%!|'-]|10\\.0\\.0\\.1|/?[0-9]+|::|\\PC|[\0-\x09\x0b-\x1f])*"
+        ) {
+            let (blocks, remarks) = read(&format!("# ban list\n192.0.2.66{separator}{behind}\n2001:db8::/32{separator}{behind}\n"));
+            prop_assert_eq!(blocks, [Block::parse("192.0.2.66").unwrap(), Block::parse("2001:db8::/32").unwrap()]);
+            prop_assert!(remarks.iter().all(|remark| remark.warning), "{:?}", remarks);
+        }
+
         #[test]
         fn any_text_is_read_and_what_is_said_stands_in_it(text in "([0-9a-f.:/,;# \t\"%!-]|10\\.0\\.0\\.1|::ffff:|\n|☃|add |\\{)*") {
             let (blocks, remarks) = read(&text);
