@@ -60,6 +60,10 @@ fn glued(first: &str) -> Option<(IpAddr, &str)> {
 
 /// What to do about a first column that is nothing known.
 fn cure(first: &str) -> String {
+    let unquoted = first.trim_matches(['"', '\'']);
+    if unquoted != first && Block::parse_any(unquoted).is_ok() {
+        return format!("a quote of it is missing: write {unquoted}");
+    }
     if first.contains(char::REPLACEMENT_CHARACTER) {
         return "an address has no bytes that are not UTF-8; write it anew".to_owned();
     }
