@@ -106,3 +106,14 @@ fn json_has_the_same() {
     let done = dockgate(&folder(), &["--json", "check", "small.toml"], "");
     assert_eq!(serde_json::from_str::<Value>(&done.ok()).unwrap(), serde_json::json!({ "sound": true, "problems": [], "tests": [] }));
 }
+
+/// Without `external` a policy is for the interfaces that its rules name, and any other may be meant.
+#[test]
+fn a_policy_without_external_says_nothing_of_the_interfaces_of_tests() {
+    let text =
+        "default = 'allow'\n[[rule]]\ndrop = 'any'\nin = 'eth1'\n[[test]]\npacket = { in = 'eth0', from = '192.0.2.1' }\nexpect = 'pass'\n";
+    let done = dockgate(&folder(), &["check", "-"], text);
+    assert_eq!((done.err.as_str(), done.code), ("", 0), "{done:?}");
+    let done = dockgate(&folder(), &["check", "-"], &format!("external = 'ext0'\n{text}"));
+    assert!(done.code == 0 && done.err.contains("names `eth0`: Docker is left to decide"), "{done:?}");
+}
