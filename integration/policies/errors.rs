@@ -70,7 +70,11 @@ fn what_can_not_be_read_is_said() {
     for (word, expected) in [
         ("nowhere.toml", "error: could not read `nowhere.toml`: No such file or directory (os error 2)\n"),
         ("errors/lists", "error: could not read `errors/lists`: no file in it ends in .toml\n"),
-        ("errors/lists/latin-1.txt", "error: could not read `errors/lists/latin-1.txt`: line 2 is not UTF-8\n"),
+        (
+            "errors/lists/latin-1.txt",
+            "error: could not read `errors/lists/latin-1.txt`: line 2 is not UTF-8\n\
+             hint: save it as UTF-8, or if it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 FILE > POLICY\n",
+        ),
     ] {
         let done = dockgate(&folder(), &["check", word], "");
         assert_eq!((done.err.as_str(), done.code), (expected, 2));
@@ -101,4 +105,15 @@ fn json_has_the_same() {
     assert_eq!((&problem["line"], &problem["column"]), (&Value::from(9), &Value::from(22)), "{problem}");
     let done = dockgate(&folder(), &["--json", "check", "small.toml"], "");
     assert_eq!(serde_json::from_str::<Value>(&done.ok()).unwrap(), serde_json::json!({ "sound": true, "problems": [], "tests": [] }));
+}
+
+/// Without `external` a policy is for the interfaces that its rules name, and any other may be meant.
+#[test]
+fn a_policy_without_external_says_nothing_of_the_interfaces_of_tests() {
+    let text =
+        "default = 'allow'\n[[rule]]\ndrop = 'any'\nin = 'eth1'\n[[test]]\npacket = { in = 'eth0', from = '192.0.2.1' }\nexpect = 'pass'\n";
+    let done = dockgate(&folder(), &["check", "-"], text);
+    assert_eq!((done.err.as_str(), done.code), ("", 0), "{done:?}");
+    let done = dockgate(&folder(), &["check", "-"], &format!("external = 'ext0'\n{text}"));
+    assert!(done.code == 0 && done.err.contains("names `eth0`: Docker is left to decide"), "{done:?}");
 }

@@ -112,5 +112,27 @@ fn long_lists_are_read_and_of_their_mistakes_some_are_said() {
     // Without any line.
     folder.write("one.txt", &"1.".repeat(1 << 20));
     let done = folder.check_list("one.txt");
-    assert!(done.code == 2 && done.err.contains("this line has 2097152 bytes") && done.err.len() < 2000, "{}", done.err);
+    assert!(done.code == 2 && done.err.contains("this begins with 2097152 bytes without a blank") && done.err.len() < 2000, "{}", done.err);
+}
+
+/// Who may write behind his address in a list of banned addresses keeps nobody else out of it.
+#[test]
+fn what_strangers_write_behind_their_address_stops_no_check() {
+    let folder = Folder::new("columns");
+    let names = ["10.0.0.1", "7", "/bin/sh", "-root", "- 255.255.255.255", "::1", ",::", "\"a, b 1.1.1.1\"", "; 1.1.1.1"];
+    let long = ["x".repeat(2000), "1.1.1.1".repeat(1 << 18), ";".repeat(1 << 20), " ;".repeat(1 << 20), "1.1.1.1,".repeat(1 << 18)];
+    for name in names.into_iter().chain(long.iter().map(String::as_str)) {
+        folder.write("banned.txt", &format!("192.0.2.66 {name}\n192.0.2.99 root\n"));
+        let done = folder.check_list("banned.txt");
+        assert!(done.code == 0 && done.err.len() < 1000, "{}: {}", &name[..name.len().min(20)], done.err);
+    }
+    for bytes in [&b"\0"[..], b"\xff\xfe", b"\x1b]0;x\x07 1.1.1.1", b"\x1b[2J1.1.1.1"] {
+        fs::write(folder.0.join("banned.txt"), [b"192.0.2.66 ", bytes, b"\n192.0.2.99\n"].concat()).unwrap();
+        let done = folder.check_list("banned.txt");
+        assert!(done.code == 0 && !done.err.contains(['\u{1b}', '\0', '\u{7}']), "{done:?}");
+    }
+    // What is said of very many lines is said of some.
+    folder.write("banned.txt", &"192.0.2.66 7\n".repeat(100_000));
+    let done = folder.check_list("banned.txt");
+    assert!(done.code == 0 && done.err.starts_with("warning: the policy holds, but 51 things may not be meant\n"), "{}", done.err);
 }

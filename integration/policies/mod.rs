@@ -4,6 +4,7 @@ mod errors;
 mod laws;
 mod lists;
 mod schema;
+mod strategy;
 
 use std::{
     fs,

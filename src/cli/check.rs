@@ -9,8 +9,9 @@ use super::{
     report::{self, Failure},
 };
 use crate::{
+    compile,
     model::Interface,
-    policy::{By, Expected, Lines, Outcome, PacketTest, Problem, Read, Tried},
+    policy::{By, Expected, Lines, Outcome, PacketTest, Problem, Read, Strategy, Tried},
 };
 
 /// `dockgate check`
@@ -23,6 +24,9 @@ pub fn run(global: &Global, paths: &[PathBuf], skip_tests: bool) -> Result<(), F
         return Err(failure);
     }
     report::warnings(&read);
+    if read.policy.strategy == Strategy::Set {
+        policy::say_what_has_no_sets(&read.policy, &compile::docker_user(&read.policy, "", None));
+    }
     if global.json {
         return Ok(());
     }

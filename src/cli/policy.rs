@@ -13,10 +13,13 @@ use crate::{
     compile::{self, Compiled},
     lab::Links,
     live::{Fault, HistoryError, Host, LiveError, Outcome, Status},
+    marks::{Marks, id_bits},
     model::{Family, Interface},
     netlink::NetlinkError,
     plan::{Step, ours::ChangeKind},
-    policy::{Policy, Read},
+    policy::{Action, Policy, PolicyRule, Read, Strategy},
+    rule::Rule,
+    targets::Target,
 };
 
 /// A policy as read, and its chains.
@@ -39,7 +42,62 @@ pub(super) fn load(global: &Global, paths: &[PathBuf], how: How) -> Result<Loade
     say_missing_interfaces(&read.policy);
     let name = paths.first().and_then(|path| path.file_stem()).map_or_else(|| "policy".into(), |name| name.to_string_lossy());
     let compiled = compile::docker_user(&read.policy, &name, how.strategy);
+    if how.strategy.unwrap_or(read.policy.strategy) == Strategy::Set {
+        say_what_has_no_sets(&read.policy, &compiled);
+    }
     Ok(Loaded { read, compiled })
+}
+
+/// Says where senders stand in rules though sets are asked for, and why as far as that is known.
+pub(super) fn say_what_has_no_sets(policy: &Policy, compiled: &Compiled) {
+    let outside = |rule: &PolicyRule| match rule.inward.as_slice() {
+        [] => !policy.external.is_empty(),
+        names => names.iter().any(|name| policy.external.iter().any(|external| external.overlaps(name))),
+    };
+    let has_senders = |family: Family| {
+        let has = |rule: &PolicyRule| rule.from.as_ref().is_some_and(|from| !from.addresses.of(family).is_empty());
+        policy.rules.iter().any(|rule| has(rule) && rule.is_for(family) && outside(rule))
+    };
+    let without: Vec<Family> = Family::BOTH.into_iter().filter(|&family| has_senders(family) && compiled.table(family).is_none()).collect();
+    let families = match without.as_slice() {
+        [] => return,
+        [Family::Ip] => "IPv4",
+        [Family::Ip6] => "IPv6",
+        _ => "IPv4 and IPv6",
+    };
+    let line = |is: fn(&Rule) -> bool| {
+        let has = |rule: &&PolicyRule| match &rule.action {
+            Action::Raw(lines) => lines.iter().any(|(family, line)| without.contains(family) && is(line)),
+            _ => false,
+        };
+        policy.rules.iter().find(has).map(|rule| format!("the line of iptables at {}", policy.at(rule.place)))
+    };
+    let why = match line(changes_the_mark) {
+        Some(line) => format!("{line} changes the packet's mark, which sets need"),
+        None => {
+            let room = Marks::room(id_bits(policy.mark));
+            let chain = line(leaves).map_or_else(String::new, |line| format!(", or the chain that {line} leads to may change the mark"));
+            format!(
+                "there are more kinds of senders than 32, or more lists of rules than {room}, which `mark = {:#x}` has room for{chain}",
+                policy.mark
+            )
+        }
+    };
+    report::note(&format!("strategy `set` can't be used for {families}: the senders stand in rules instead of sets; {why}"));
+}
+
+/// Does it lead to another chain, which may do anything?
+fn leaves(line: &Rule) -> bool {
+    matches!(line.target, Some(Target::Jump(_) | Target::Goto(_)))
+}
+
+/// Does it write the packet's mark?
+fn changes_the_mark(line: &Rule) -> bool {
+    match line.target.as_ref().map(Target::name) {
+        Some("MARK" | "HMARK") => true,
+        Some("CONNMARK") => line.to_string().contains("--restore-mark"),
+        _ => false,
+    }
 }
 
 /// Reads the policy in these files, and runs its tests.

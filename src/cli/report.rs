@@ -300,7 +300,7 @@ fn problems(text: &mut String, read: &Read) {
             place(text, &format!("{}:{}", file.name, line + 1), lines.text(line), Some(span), &message);
         }
         if let Some(hint) = &problem.hint {
-            writeln!(text, "hint: {hint}").expect("a string takes everything");
+            writeln!(text, "hint: {}", shown(hint)).expect("a string takes everything");
         }
     }
     let count = wanted.count();

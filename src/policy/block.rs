@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -36,12 +36,19 @@ impl Block {
 
     /// The same, also of `::ffff:192.168.1.1`, which no packet has.
     pub(super) fn parse_any(text: &str) -> Result<Self, Mistake> {
-        let block = match (text.split_once('-'), text.split_once('/')) {
+        // Names have a `-` as well.
+        let ends = text.split_once('-').filter(|(first, last)| first.contains(['.', ':']) && !last.trim().is_empty());
+        let block = match (ends, text.split_once('/')) {
             (Some((first, last)), _) => range(first.trim(), last.trim())?,
             (_, Some((address, bits))) if !text.contains(char::is_whitespace) => prefix(address, bits)?,
             _ => Self::of(address(text)?),
         };
         Ok(block)
+    }
+
+    /// How many bits an address of its family has.
+    pub(super) fn width(&self) -> u32 {
+        width(self.family)
     }
 
     /// The IPv4 addresses that are meant by `::ffff:192.168.1.1`, as programs log them.
@@ -110,21 +117,25 @@ fn range(first: &str, last: &str) -> Result<Block, Mistake> {
     let high = high?;
     let ((family, first), (other, last)) = (number(low), number(high));
     match family == other {
-        false => Err(("the ends of a range are of one family".to_owned(), None)),
+        false => Err(("the ends of a range are of one family".to_owned(), Some("write a range for each family".to_owned()))),
         true if first > last => Err((format!("the range runs backwards: {low} is more than {high}"), Some(format!("write {high}-{low}")))),
         true => Ok(Block { family, first, last }),
     }
 }
 
 fn prefix(text: &str, bits: &str) -> Result<Block, Mistake> {
-    let (family, first) = number(address(text)?);
+    let begin = address(text).map_err(|(message, hint)| match bare(text) {
+        Some((address, without)) => (message, Some(format!("write {address}/{bits}, without {without}"))),
+        None => (message, hint),
+    })?;
+    let (family, first) = number(begin);
     let width = width(family);
     let Some(bits) = digits::<u32>(bits).filter(|&bits| bits <= width) else {
-        let hint = match bits.parse::<Ipv4Addr>().map(Ipv4Addr::to_bits) {
-            Ok(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => Some(format!("write {text}/{}", mask.leading_ones())),
-            _ => None,
+        let hint = match bits.parse().ok().and_then(prefix_of_mask) {
+            Some(bits) => format!("write {text}/{bits}"),
+            None => format!("write {text} for this address alone, or {text}/LENGTH with a length from 0 to {width}"),
         };
-        return Err((format!("`/{bits}` is not a length of a prefix: 0 to {width}"), hint));
+        return Err((format!("`/{bits}` is not a length of a prefix: 0 to {width}"), Some(hint)));
     };
     let block = Block::around(family, first, width - bits);
     match first == block.first {
@@ -136,8 +147,17 @@ fn prefix(text: &str, bits: &str) -> Result<Block, Mistake> {
     }
 }
 
+/// `8` of `255.0.0.0`
+pub(super) fn prefix_of_mask(mask: Ipv4Addr) -> Option<u32> {
+    let mask = mask.to_bits();
+    (mask.leading_ones() + mask.trailing_zeros() == 32).then(|| mask.leading_ones())
+}
+
 fn address(text: &str) -> Result<IpAddr, Mistake> {
     text.parse().map_err(|_| {
+        if let Some((address, without)) = bare(text) {
+            return (format!("`{text}` is not an address"), Some(format!("write {address}, without {without}")));
+        }
         let numbers: Vec<&str> = text.split('.').collect();
         let cure = if text.contains(char::is_whitespace) {
             Some("one address, prefix or range at a time")
@@ -158,6 +178,16 @@ fn address(text: &str) -> Result<IpAddr, Mistake> {
         };
         (format!("`{text}` is not an address"), cure.map(str::to_owned))
     })
+}
+
+/// The address in what has a port or brackets as well, and what to leave out.
+fn bare(text: &str) -> Option<(IpAddr, &'static str)> {
+    let brackets = text.starts_with('[');
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return Some((socket.ip(), if brackets { "brackets and port" } else { "the port" }));
+    }
+    let address = text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    Some((address, "the brackets"))
 }
 
 /// A number that has only digits: no sign.
@@ -221,7 +251,13 @@ mod tests {
             ("10.0.0.256", "an IPv4 address has four numbers, each from 0 to 255"),
             ("10.0.0.*", "write a prefix, like 192.0.2.0/24"),
             ("fe80::1%eth0", "leave out the interface: a rule has `in` for it"),
-            ("[::1]", "write it without the brackets"),
+            ("[::1]", "write ::1, without the brackets"),
+            ("[::1]:22", "write ::1, without brackets and port"),
+            ("[2001:db8::]/32", "write 2001:db8::/32, without the brackets"),
+            ("[fe80::1%2]:22", "write fe80::1, without brackets and port"),
+            ("[::1", "write it without the brackets"),
+            ("192.0.2.66:22", "write 192.0.2.66, without the port"),
+            ("192.0.2.66:22/24", "write 192.0.2.66/24, without the port"),
             ("www.example.org", "names of hosts are not looked up: write the address"),
             ("::ffff:10.0.0.1", "write 10.0.0.1"),
             ("::ffff:10.0.0.0/104", "write 10.0.0.0/8"),

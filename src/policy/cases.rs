@@ -1,6 +1,7 @@
 //! The tests of a policy, run on its values.
 
-use super::{Block, By, Expected, Fate, Meaning, PacketTest, Policy, Problem, Read, Unknown, Unless};
+use super::{Action, Block, By, Expected, Fate, Meaning, PacketTest, Policy, PolicyRule, Ports, Problem, Read, Unknown, Unless};
+use crate::model::{Family, Interface};
 
 /// A test that was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,19 +75,48 @@ fn problem(policy: &Policy, test: &PacketTest, meaning: &Meaning, outcome: Outco
             at(message).hint(reason(policy, test, meaning, look_ups.next().is_some()))
         }
         Outcome::Unclear(unless) => {
-            let (key, like) = match unless.because {
-                Unknown::Outward => ("out", "out = \"docker0\""),
-                Unknown::To => ("to", "to = \"192.0.2.1\""),
-                _ => ("to_port", "to_port = \"443/tcp\", or protocol = \"icmp\""),
-            };
+            let (key, like) = asked(&policy.rules[unless.rule], test.packet.family(), unless.because);
             at(format!("this depends on `{key}`, which the packet does not say"))
-                .hint(format!("{} asks for it, else the packet {becomes}; add to the packet {like}", rule(unless)))
+                .hint(format!("{} asks for it, else the packet {becomes}; add to the packet what is meant, like {like}", rule(unless)))
         }
         Outcome::Undecided(unless) => {
             let problem = at(format!("this can't be decided here: {} is iptables' own words, and may match", rule(unless)));
             Problem { warning: true, ..problem.hint(format!("if it does not, the packet {becomes}")) }
         }
     })
+}
+
+/// What a rule asks for that a packet does not say: the key, and what the rule would match.
+fn asked(rule: &PolicyRule, family: Family, because: Unknown) -> (&'static str, String) {
+    let line = match &rule.action {
+        Action::Raw(lines) => lines.iter().find(|(of, _)| *of == family).map(|(_, line)| &line.base),
+        _ => None,
+    };
+    match because {
+        Unknown::Outward => {
+            let of_line = || line?.out_interface.filter(|test| !test.negated).map(|test| test.value);
+            ("out", format!("out = \"{}\"", rule.outward.first().copied().or_else(of_line).map_or("docker0".to_owned(), one_of)))
+        }
+        Unknown::To => {
+            let address = rule.to.as_ref().and_then(|to| to.addresses.of(family).first()).map(|block| block.ends().0.to_string());
+            ("to", format!("to = \"{}\"", address.unwrap_or_else(|| "192.0.2.1".to_owned())))
+        }
+        _ => {
+            let of_line = || line?.protocol.filter(|test| !test.negated).map(|test| test.value);
+            let like = match (rule.ports.first().copied(), of_line()) {
+                (Some(Ports { protocol, range: Some(range) }), _) => format!("to_port = \"{}/{protocol}\"", range.first),
+                (Some(Ports { protocol, range: None }), _) | (None, Some(protocol)) => format!("protocol = \"{protocol}\""),
+                _ => "to_port = \"443/tcp\"".to_owned(),
+            };
+            ("to_port", like)
+        }
+    }
+}
+
+/// An interface that bears this name, or begins so.
+fn one_of(name: Interface) -> String {
+    let text = name.to_string();
+    if name.is_prefix() { text.trim_end_matches('+').to_owned() + "0" } else { text }
 }
 
 /// The name that the file gives it.

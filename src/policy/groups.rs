@@ -8,12 +8,17 @@ use toml::{
 };
 
 use super::{
-    Addresses, Block, File, Problem, Sources, list,
+    Addresses, Block, File, Problem, Sources,
+    block::Mistake,
+    list,
     read::Reader,
     table::{At, nearest},
 };
 
 pub(super) const GROUP: &[&str] = &["file"];
+
+/// What to do about a word that is no address and nothing like one.
+const ADDRESS: &str = "write an address (192.0.2.1), a prefix (192.0.2.0/24) or a range (192.0.2.1-192.0.2.9)";
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -104,11 +109,13 @@ impl Reader<'_> {
             self.problems(file).error(span, format!("`{text}` is a group"), Some(hint));
             return None;
         }
-        self.block(file, (text, span))
-    }
-
-    fn block(&mut self, file: usize, (text, span): At<&str>) -> Option<Block> {
-        Block::parse(text).map_err(|(message, hint)| self.problems(file).error(span, message, hint)).ok()
+        let names: Vec<&str> = all.keys().take(100).map(|name| name.get_ref().as_ref()).collect();
+        let cure = || match nearest(&names, text) {
+            Some(near) => format!("if the group `{near}` is meant: groups don't hold groups, but a rule may name several of them"),
+            None => ADDRESS.to_owned(),
+        };
+        let said = |(message, hint): Mistake| self.problems(file).error(span, message, hint.or_else(|| Some(cure())));
+        Block::parse(text).map_err(said).ok()
     }
 
     /// Groups and addresses; are all of them as they should be?
@@ -148,7 +155,7 @@ impl Reader<'_> {
         let (message, hint) = match nearest(&names, text) {
             Some(near) => (format!("there is no group `{text}`"), format!("did you mean `{near}`?")),
             None if is_like_an_address(text) => {
-                self.problems(file).error(span, error.0, error.1);
+                self.problems(file).error(span, error.0, error.1.or_else(|| Some(ADDRESS.to_owned())));
                 return None;
             }
             None => {

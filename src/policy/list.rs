@@ -1,16 +1,15 @@
 //! The file of a group: one address, prefix or range a line, and what else such files have.
 //!
-//! What is taken is what can mean only one thing; all else is an error. A line that were skipped without a word
-//! would let in who is meant to be kept out.
+//! Only the first column counts. It must be an address: a line that were skipped without a word would let in who
+//! is meant to be kept out. What stands behind it never makes a line an error: in lists that programs write,
+//! strangers choose it (the name that they logged in with), and could keep every later list out.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    ops::Range,
-};
+use std::ops::Range;
 
 use super::{
     Block,
-    block::{Mistake, digits},
+    block::Mistake,
+    line::{address, first_column, foreign, is_header, without_comment},
 };
 
 /// So many wrong lines of a list are said one by one.
@@ -19,15 +18,8 @@ const MOST: usize = 50;
 /// Behind so many wrong lines a list is not read any further: it is another file.
 const ENOUGH: usize = 10_000;
 
-/// No address with what may stand behind it is longer.
-const LONGEST: usize = 1000;
-
 /// Of a wrong line so many bytes are pointed at.
 const SHOWN: usize = 100;
-
-/// What the first column is called where a file begins with the names of its columns.
-const NAMES: &[&str] =
-    &["ip", "address", "ip_address", "ip-address", "ipaddress", "addr", "src_ip", "source_ip", "network", "cidr", "prefix", "range"];
 
 /// Something to say of a line: the bytes that are meant, and whether the list holds all the same.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,13 +29,46 @@ pub(super) struct Remark {
     pub(super) warning: bool,
 }
 
+/// Remarks of one kind: the first are said one by one, the others counted.
+#[derive(Debug, Default)]
+struct Said {
+    said: usize,
+    unsaid: usize,
+    /// Where the first is that is not said.
+    first: Range<usize>,
+}
+
+impl Said {
+    /// Is this one to be said?
+    fn is_said(&mut self, span: &Range<usize>) -> bool {
+        if self.said < MOST {
+            self.said += 1;
+            return true;
+        }
+        if self.unsaid == 0 {
+            self.first = span.clone();
+        }
+        self.unsaid += 1;
+        false
+    }
+
+    fn rest(self, warning: bool) -> Option<Remark> {
+        let what = match warning {
+            true => "are like those before",
+            false if self.unsaid >= ENOUGH => "can't be read either, and the rest was not looked at",
+            false => "can't be read either",
+        };
+        let message = format!("this and {} more lines {what}", self.unsaid.checked_sub(1)?);
+        Some(Remark { span: self.first, mistake: (message, None), warning })
+    }
+}
+
 /// The blocks of a list, and what is to be said of it.
 pub(super) fn read(text: &str) -> (Vec<Block>, Vec<Remark>) {
     let (mut blocks, mut remarks) = (Vec::new(), Vec::new());
-    // Errors and warnings that are too many to be said.
-    let mut unsaid = [(0, 0..0), (0, 0..0)];
+    let (mut errors, mut warnings) = (Said::default(), Said::default());
     let mut is_first = true;
-    for (span, entry) in entries(text) {
+    for (start, entry) in entries(text) {
         let is_header = std::mem::take(&mut is_first) && is_header(entry);
         let (mistake, warning) = match address(entry) {
             Ok((block, remark)) => {
@@ -56,41 +81,30 @@ pub(super) fn read(text: &str) -> (Vec<Block>, Vec<Remark>) {
         };
         let foreign = (!warning).then(|| foreign(entry)).flatten();
         let ends = foreign.is_some();
-        let span = span.start..span.start + entry.floor_char_boundary(SHOWN);
-        let said = remarks.iter().filter(|remark: &&Remark| remark.warning == warning).count();
-        if said < MOST {
+        let shown = without_comment(entry);
+        let span = start..start + shown.floor_char_boundary(SHOWN);
+        let said = if warning { &mut warnings } else { &mut errors };
+        if said.is_said(&span) {
             remarks.push(Remark { span, mistake: foreign.unwrap_or(mistake), warning });
-        } else {
-            let (count, first) = &mut unsaid[usize::from(warning)];
-            *count += 1;
-            if *count == 1 {
-                *first = span;
-            }
         }
         // Each line of it would be said to be wrong.
-        if ends || unsaid[0].0 >= ENOUGH {
+        if ends || errors.unsaid >= ENOUGH {
             break;
         }
     }
-    for (warning, (count, span)) in [false, true].into_iter().zip(unsaid).filter(|(_, (count, _))| *count > 0) {
-        let what = match warning {
-            true => "are like those before",
-            false if count >= ENOUGH => "can't be read either, and the rest was not looked at",
-            false => "can't be read either",
-        };
-        remarks.push(Remark { span, mistake: (format!("this and {} more lines {what}", count - 1), None), warning });
-    }
+    remarks.extend(errors.rest(false));
+    remarks.extend(warnings.rest(true));
     (blocks, remarks)
 }
 
 /// The line, counted from 1, whose block has all of this one in it.
 pub(super) fn find(text: &str, block: &Block) -> Option<usize> {
-    let (span, _) = entries(text).find(|(_, entry)| address(entry).is_ok_and(|(own, _)| own.covers(block)))?;
-    Some(memchr::memchr_iter(b'\n', &text.as_bytes()[..span.start]).count() + 1)
+    let (start, _) = entries(text).find(|(_, entry)| first_column(entry).is_ok_and(|(own, _)| own.covers(block)))?;
+    Some(memchr::memchr_iter(b'\n', &text.as_bytes()[..start]).count() + 1)
 }
 
-/// What stands on the lines but comments, with its place.
-fn entries(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+/// The lines that are no comments, without blanks around them, and where they begin.
+fn entries(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut next = 0;
     std::iter::from_fn(move || {
         let start = next;
@@ -100,145 +114,11 @@ fn entries(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
         Some((start, &rest[..end]))
     })
     .filter_map(|(start, line)| {
-        let entry = without_comment(line);
-        let begin = start + entry.len() - entry.trim_start().len();
-        let entry = entry.trim();
-        (!entry.is_empty()).then(|| (begin..begin + entry.len(), entry))
+        let entry = line.trim_start();
+        let begin = start + line.len() - entry.len();
+        let entry = entry.trim_end();
+        (!entry.is_empty() && !entry.starts_with(['#', ';'])).then_some((begin, entry))
     })
-}
-
-/// `#` begins a comment, and `;` where a line begins or behind a blank: else it may part columns, and so it may
-/// before an address.
-fn without_comment(line: &str) -> &str {
-    let begins = |&at: &usize| {
-        let (before, behind) = (line[..at].trim_end(), &line[at + 1..]);
-        let parts = || before.len() == at || columns(behind).next().is_some_and(is_like_an_address);
-        line.as_bytes()[at] == b'#' || before.is_empty() || !parts()
-    };
-    let at = memchr::memchr2_iter(b'#', b';', line.as_bytes()).find(begins);
-    &line[..at.unwrap_or(line.len())]
-}
-
-/// The address of a line, which is its first column, and what is worth a warning. The other columns are for
-/// people, unless they may say more of the address.
-fn address(entry: &str) -> Result<(Block, Option<Mistake>), Mistake> {
-    if entry.len() > LONGEST {
-        return Err((format!("this line has {} bytes, and a list has no such lines", entry.len()), None));
-    }
-    let mut columns = columns(entry);
-    let first = columns.next().unwrap_or_default();
-    let first = ['"', '\''].iter().find_map(|&quote| first.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(first);
-    let Some(second) = columns.clone().next() else { return one(first) };
-    // `10.0.0.1 - 10.0.0.9`
-    if second.starts_with('-') || first.ends_with('-') {
-        return one(entry);
-    }
-    let block = one(first)?;
-    let alone = only_first(entry);
-    if second.starts_with('/') {
-        return Err((format!("`{second}` stands apart from its address"), Some(format!("write {first}{second}"))));
-    }
-    let is_length = digits::<u8>(second).is_some_and(|number| number <= 128) && !first.contains(['/', '-']);
-    if is_length {
-        let hint = format!("if it is, write {first}/{second}; if not, take the addresses alone: {alone}");
-        return Err((format!("`{second}` may be the length of a prefix"), Some(hint)));
-    }
-    if let Some(other) = columns.find(|column| is_like_an_address(column)) {
-        let hint = "write one a line, a range as FIRST-LAST and a mask as /LENGTH; if it says nothing of the first, take that alone";
-        return Err((format!("`{other}` is a second address on this line"), Some(format!("{hint}: {alone}"))));
-    }
-    Ok(block)
-}
-
-fn columns(entry: &str) -> impl Iterator<Item = &str> + Clone {
-    entry.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';')).filter(|column| !column.is_empty())
-}
-
-/// The command that leaves the first column of such lines.
-fn only_first(entry: &str) -> String {
-    let separator = entry.chars().find(|c| c.is_whitespace() || matches!(c, ',' | ';'));
-    match separator {
-        Some(separator @ (',' | ';')) => format!("cut -d'{separator}' -f1 FILE > LIST"),
-        _ => "awk '{ print $1 }' FILE > LIST".to_owned(),
-    }
-}
-
-/// One address, prefix or range, as programs write them as well: `::ffff:192.168.1.1` is the IPv4 address, and
-/// what `fe80::1%eth0` says of the interface is for rules to say.
-fn one(text: &str) -> Result<(Block, Option<Mistake>), Mistake> {
-    let (text, zone) = match text.split_once('%') {
-        Some((address, zone)) if address.starts_with("fe8") && !zone.contains(['/', '-']) => (address, Some(zone)),
-        _ => (text, None),
-    };
-    let block = Block::parse_any(text)?;
-    if let Some(zone) = zone {
-        let said = format!("`{text}` is taken on all interfaces, not on `{zone}` alone");
-        return Ok((block, Some((said, Some("a rule has `in` for the interface".to_owned())))));
-    }
-    match block.unmapped() {
-        Some(meant) => Ok((meant, Some((format!("`{text}` is IPv4 written as IPv6: taken as {meant}"), Some(format!("write {meant}")))))),
-        None => Ok((block, None)),
-    }
-}
-
-/// Has it an address in it, whatever stands around that?
-fn is_like_an_address(column: &str) -> bool {
-    let bare = |c: char| !c.is_ascii_hexdigit() && c != ':';
-    column.trim_matches(bare).split(['/', '-']).any(|part| part.parse::<IpAddr>().is_ok() || part.parse::<SocketAddr>().is_ok())
-}
-
-/// The names of columns: no line whose address would be lost.
-fn is_header(entry: &str) -> bool {
-    let mut names = columns(entry).map(|name| name.trim_matches(['"', '\'']));
-    names.next().is_some_and(|first| NAMES.contains(&first.to_ascii_lowercase().as_str())) && !names.any(is_like_an_address)
-}
-
-/// A file of another kind, and how to make a list of it.
-fn foreign(entry: &str) -> Option<Mistake> {
-    let said = |what: &str, hint: String| Some((format!("this is {what}, not a list of addresses"), Some(hint)));
-    let starts = |words: &[&str]| words.iter().any(|word| entry.starts_with(word));
-    if entry.starts_with('{') || entry == "[" || starts(&["[{", "[\"", "[ "]) {
-        return said("JSON", format!("make a list of it: {}", jq(entry)));
-    }
-    if starts(&["add ", "create "]) {
-        return said("what `ipset save` prints", "make a list of it: awk '$1 == \"add\" { print $3 }' FILE > LIST".to_owned());
-    }
-    if entry.starts_with('<') {
-        return said("HTML or XML", "was an error page saved in place of the list?".to_owned());
-    }
-    if entry.starts_with("\u{1f}\u{fffd}") {
-        return said("compressed by gzip", "make a list of it: gunzip < FILE > LIST".to_owned());
-    }
-    if entry.contains('\0') {
-        return said("no text, or text in UTF-16", "if it is, make UTF-8 of it: iconv -f UTF-16 -t UTF-8 FILE > LIST".to_owned());
-    }
-    if entry.len() > LONGEST {
-        return None;
-    }
-    let by = |separator: fn(char) -> bool| {
-        let is_address = |field: &str| Block::parse_any(field.trim_matches([' ', '"', '\'', ';', ','])).is_ok();
-        let at = entry.split(separator).filter(|field| !field.is_empty()).position(is_address)?;
-        (at > 0).then_some(at + 1)
-    };
-    let (number, cure) = None
-        .or_else(|| by(|c| c == ',').map(|number| (number, format!("cut -d',' -f{number} FILE > LIST"))))
-        .or_else(|| by(|c| c == ';').map(|number| (number, format!("cut -d';' -f{number} FILE > LIST"))))
-        .or_else(|| by(char::is_whitespace).map(|number| (number, format!("awk '{{ print ${number} }}' FILE > LIST"))))?;
-    Some((format!("the address of a line comes first, and here it is the column {number}"), Some(format!("make a list of it: {cure}"))))
-}
-
-/// The command for JSON: by the key that has the address, if this line tells.
-fn jq(entry: &str) -> String {
-    let value = Some(entry).filter(|entry| entry.len() <= LONGEST).and_then(|entry| serde_json::from_str(entry).ok());
-    let key = value.and_then(|value: serde_json::Value| {
-        let is_address = |value: &serde_json::Value| value.as_str().is_some_and(|text| Block::parse_any(text).is_ok());
-        let (key, _) = value.as_object()?.iter().find(|(_, value)| is_address(value))?;
-        key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then(|| key.clone())
-    });
-    match key {
-        Some(key) => format!("jq -r '.{key} // empty' FILE > LIST"),
-        None => "jq -r '.[]' FILE > LIST, with the name of the key where an entry has several".to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -264,7 +144,7 @@ mod tests {
             ("# nobody\n\n  ; 10.0.0.1\r\n\t\n;10.0.0.1\n", &[]),
             ("10.0.0.1\r\n10.0.0.2", &["10.0.0.1", "10.0.0.2"]),
             (
-                "10.0.0.0/8 # ours\n10.1.2.3-10.1.2.9#range\n10.1.2.3 - 10.1.2.9 ; range",
+                "10.0.0.0/8 # ours\n10.1.2.3-10.1.2.9#range\n10.1.2.3-10.1.2.9 ; range",
                 &["10.0.0.0/8", "10.1.2.3-10.1.2.9", "10.1.2.3-10.1.2.9"],
             ),
             ("; Spamhaus DROP List\n1.10.16.0/20 ; SBL256894\n2001:db8::/32;SBL1", &["1.10.16.0/20", "2001:db8::/32"]),
@@ -282,39 +162,182 @@ mod tests {
 
     #[test]
     fn what_programs_log_is_taken_with_a_warning() {
-        let (blocks, remarks) = said("::ffff:203.0.113.66\nfe80::1%eth0\n");
-        assert_eq!(blocks, ["203.0.113.66", "fe80::1"]);
+        let (blocks, remarks) = said("::ffff:203.0.113.66\nfe80::1%eth0\nFEB0::1%br-lan root\n");
+        assert_eq!(blocks, ["203.0.113.66", "fe80::1", "feb0::1"]);
         assert_eq!(
             remarks,
             [
                 "warning: `::ffff:203.0.113.66` is IPv4 written as IPv6: taken as 203.0.113.66 | write 203.0.113.66",
                 "warning: `fe80::1` is taken on all interfaces, not on `eth0` alone | a rule has `in` for the interface",
+                "warning: `FEB0::1` is taken on all interfaces, not on `br-lan` alone | a rule has `in` for the interface",
             ]
         );
     }
 
+    /// What strangers can write behind their address: the name that they log in with, a path, a browser's name.
     #[test]
-    fn what_may_mean_something_else_is_said_with_its_cure() {
+    fn nothing_behind_the_first_column_makes_a_line_an_error() {
+        let long = "x".repeat(100_000);
+        let blanks = " ".repeat(100_000);
+        let separators = ";".repeat(100_000);
+        for behind in [
+            "root",
+            "-",
+            "-root",
+            "- root",
+            "-- 7",
+            "/bin/sh",
+            "/",
+            "/ 7",
+            "\"a, b",
+            "'",
+            "\"",
+            "\"\"",
+            "{\"cidr\":1}",
+            "[",
+            "<html>",
+            "add x",
+            "create",
+            "#",
+            "##;",
+            ";",
+            ",",
+            ",,,;;;",
+            "; Spamhaus 24",
+            "# 10.0.0.1",
+            "%eth0",
+            "64",
+            "129",
+            "+7",
+            "-7",
+            "99999999999999999999999",
+            "10.0.0.256",
+            "deadbeef",
+            "12:34:56",
+            "\0",
+            "\0a\0b",
+            "\u{1f}\u{fffd}\u{8}",
+            "\u{fffd}",
+            "\u{1b}]0;title\u{7}",
+            "a\rb",
+            "a\u{2028}10.0.0.x",
+            "\u{202e}",
+            "\u{feff}",
+            &long,
+            &blanks,
+            &separators,
+        ] {
+            for separator in [" ", "\t", ",", ";", " ; ", "\u{a0}", "\r"] {
+                let (blocks, remarks) = said(&format!("192.0.2.66{separator}{behind}\n192.0.2.67{separator}{behind}\r\n"));
+                let behind = &behind[..behind.floor_char_boundary(20)];
+                assert_eq!(
+                    (blocks, remarks),
+                    (vec!["192.0.2.66".to_owned(), "192.0.2.67".to_owned()], Vec::new()),
+                    "{separator:?}{behind:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_meant_as_a_part_of_the_entry_is_a_warning() {
+        let awk = "; to leave out the other columns: awk '{ print $1 }' FILE > LIST";
+        let cut = |c: char| format!("; to leave out the other columns: cut -d'{c}' -f1 FILE > LIST");
+        let other = |other: &str, hint: &str| format!("`{other}` is a second address on this line | {hint}");
+        let two = "write one address, prefix or range a line";
+        let range = |high: &str| format!("for a range write 192.0.2.66-{high} without blanks, for two addresses two lines");
+        for (first, behind, expected) in [
+            ("192.0.2.66", " - 192.0.2.70", other("192.0.2.70", &(range("192.0.2.70") + awk))),
+            ("192.0.2.66", " -192.0.2.70", other("-192.0.2.70", &(range("192.0.2.70") + awk))),
+            ("192.0.2.66", " - 255.255.255.255", other("255.255.255.255", &(range("255.255.255.255") + awk))),
+            ("192.0.2.66", " - 10.0.0.1", other("10.0.0.1", &format!("{two}{awk}"))),
+            ("192.0.2.66", " - root 192.0.2.70", other("192.0.2.70", &format!("{two}{awk}"))),
+            ("192.0.2.66", " 192.0.2.70", other("192.0.2.70", &(range("192.0.2.70") + awk))),
+            ("192.0.2.66", ",10.0.0.1", other("10.0.0.1", &format!("{two}{}", cut(',')))),
+            ("192.0.2.66", " ::1", other("::1", &format!("{two}{awk}"))),
+            ("192.0.2.66", " face::", other("face::", &format!("{two}{awk}"))),
+            ("192.0.2.66", " ,::", other("::", &format!("{two}{awk}"))),
+            ("192.0.2.66", ",\"a, b 1.1.1.1\"", other("1.1.1.1\"", &format!("{two}{}", cut(',')))),
+            ("192.0.2.66", "; 1.1.1.1", other("1.1.1.1", &format!("{two}{}", cut(';')))),
+            ("192.0.2.66", " ; 1.1.1.1 ; 24", other("1.1.1.1", &format!("{two}{awk}"))),
+            ("192.0.2.66", " ssh;1.1.1.1", other("1.1.1.1", &format!("{two}{awk}"))),
+            ("10.0.0.0/8", " !10.1.0.0/16", other("!10.1.0.0/16", &format!("{two}{awk}"))),
+            ("10.0.0.0/8", " ssh [2001:db8::1]", other("[2001:db8::1]", &format!("{two}{awk}"))),
+            ("10.0.0.0", " 255.0.0.0", other("255.0.0.0", &format!("for the prefix write 10.0.0.0/8 without blanks{awk}"))),
+            (
+                "192.0.2.66",
+                " 7",
+                format!(
+                    "`7` may be the length of a prefix | 192.0.2.66 is not the beginning of a /7: write a prefix from its first address, without blanks{awk}"
+                ),
+            ),
+            (
+                "192.0.2.66",
+                " 0",
+                format!(
+                    "`0` may be the length of a prefix | 192.0.2.66 is not the beginning of a /0: write a prefix from its first address, without blanks{awk}"
+                ),
+            ),
+            (
+                "10.0.0.0",
+                ",\"8\"",
+                format!("`8` may be the length of a prefix | for the prefix write 10.0.0.0/8 without blanks{}", cut(',')),
+            ),
+            ("10.0.0.0", " /8", format!("`/8` may be the length of a prefix | for the prefix write 10.0.0.0/8 without blanks{awk}")),
+            (
+                "2001:db8::",
+                " 128",
+                format!("`128` may be the length of a prefix | for the prefix write 2001:db8::/128 without blanks{awk}"),
+            ),
+        ] {
+            let (blocks, remarks) = said(&format!("{first}{behind}"));
+            assert_eq!(blocks, [first], "{first}{behind}");
+            assert_eq!(remarks, [format!("warning: {first} alone is taken: {expected}")], "{first}{behind}");
+        }
+        // Of what a stranger wrote not all is repeated.
+        let (blocks, remarks) = said(&format!("192.0.2.66 {}1.1.1.1", "!".repeat(2000)));
+        assert!(blocks == ["192.0.2.66"] && remarks[0].len() < 300, "{remarks:?}");
+        // They are counted, however many there are, and never end the reading.
+        let (blocks, remarks) = read(&"192.0.2.66 7\n".repeat(20_000));
+        assert_eq!((blocks.len(), remarks.len()), (20_000, MOST + 1));
+        assert!(
+            remarks.iter().all(|remark| remark.warning) && remarks[MOST].mistake.0 == "this and 19949 more lines are like those before"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_said_with_its_cure() {
         for (text, expected) in [
-            ("10.0.0.1 10.0.0.2", "`10.0.0.2` is a second address"),
-            ("10.0.0.1,10.0.0.9", "`10.0.0.9` is a second address"),
-            ("10.0.0.1;10.0.0.9;24", "`10.0.0.9` is a second address"),
-            ("10.0.0.1 ; 10.0.0.9 ; 24", "`10.0.0.9` is a second address"),
-            ("10.0.0.0 255.0.0.0", "`255.0.0.0` is a second address"),
-            ("10.0.0.0/8 !10.1.0.0/16", "`!10.1.0.0/16` is a second address"),
-            ("10.0.0.0/8 ssh [2001:db8::1]", "`[2001:db8::1]` is a second address"),
-            ("10.0.0.0 /8", "`/8` stands apart from its address | write 10.0.0.0/8"),
-            (
-                "10.0.0.0,8",
-                "`8` may be the length of a prefix | if it is, write 10.0.0.0/8; if not, take the addresses alone: cut -d',' -f1 FILE > LIST",
-            ),
-            (
-                "10.0.0.0\t8",
-                "`8` may be the length of a prefix | if it is, write 10.0.0.0/8; if not, take the addresses alone: awk '{ print $1 }' FILE > LIST",
-            ),
             ("10.0.0.300", "`10.0.0.300` is not an address | an IPv4 address has four numbers"),
             ("10.0.0.300 ssh", "`10.0.0.300` is not an address | an IPv4 address has four numbers"),
             ("10.0.0.1/8 ssh", "`10.0.0.1` is not the beginning of a /8"),
+            ("10.0.0.300,10.0.0.9", "`10.0.0.300` is not an address | an IPv4 address has four numbers"),
+            ("10.0.0.* ssh;10.0.0.9", "`10.0.0.*` is not an address | write a prefix"),
+            ("1.2.3.4:22 ssh", "`1.2.3.4:22` is not an address | write 1.2.3.4, without the port"),
+            ("[2001:db8::1]:22", "`[2001:db8::1]:22` is not an address | write 2001:db8::1, without brackets and port"),
+            ("[2001:db8::1]", "`[2001:db8::1]` is not an address | write 2001:db8::1, without the brackets"),
+            (
+                "10.0.0.1- 10.0.0.9",
+                "`10.0.0.1-` is not an address | for a range write 10.0.0.1-10.0.0.9 without blanks, for the address alone 10.0.0.1",
+            ),
+            (
+                "10.0.0.1- root",
+                "`10.0.0.1-` is not an address | for a range write 10.0.0.1-LAST without blanks, for the address alone 10.0.0.1",
+            ),
+            ("10.0.0.1-root", "`10.0.0.1-root` is not an address | behind 10.0.0.1 there must be a blank, a comma or a semicolon"),
+            ("10.0.0.1|root", "`10.0.0.1|root` is not an address | behind 10.0.0.1 there must be a blank, a comma or a semicolon"),
+            (
+                "unknown",
+                "`unknown` is not an address | each line begins with an address, a prefix or a range: take this line out, or begin it with #",
+            ),
+            ("- ssh", "`-` is not an address | each line begins with"),
+            ("10.0.0\u{fffd}.1", "`10.0.0\u{fffd}.1` is not an address | an address has no bytes that are not UTF-8; write it anew"),
+            (
+                "10.0.0.\u{200b}1",
+                "`10.0.0.\u{200b}1` is not an address | it has characters that no address has, and that may be invisible; write it anew",
+            ),
+            (",ssh", "the first column of this line is empty | each line begins with its address"),
+            (",,10.0.0.1", "the address of a line comes first, and here it is the column 3 | make a list of it: cut -d',' -f3 FILE > LIST"),
             ("example.org", "`example.org` is not an address | names of hosts"),
             ("who,ip\n1,10.0.0.1", "`who` is not an address"),
             (
@@ -363,10 +386,20 @@ mod tests {
         let (_, remarks) = read(&"nobody\n".repeat(20_000));
         assert_eq!(remarks[MOST].mistake.0, "this and 9999 more lines can't be read either, and the rest was not looked at");
         let (_, remarks) = read(&"x".repeat(100_000));
-        assert_eq!(remarks[0].mistake.0, "this line has 100000 bytes, and a list has no such lines");
+        assert_eq!(remarks[0].mistake.0, "this begins with 100000 bytes without a blank, and no address has so many");
     }
 
     proptest! {
+        #[test]
+        fn what_follows_the_first_column_changes_nothing(
+            separator in "[ \t,;#]",
+            behind in "([0-9a-f.:/,;# \t\"%!|'-]|10\\.0\\.0\\.1|/?[0-9]+|::|\\PC|[\0-\x09\x0b-\x1f])*"
+        ) {
+            let (blocks, remarks) = read(&format!("# ban list\n192.0.2.66{separator}{behind}\n2001:db8::/32{separator}{behind}\n"));
+            prop_assert_eq!(blocks, [Block::parse("192.0.2.66").unwrap(), Block::parse("2001:db8::/32").unwrap()]);
+            prop_assert!(remarks.iter().all(|remark| remark.warning), "{:?}", remarks);
+        }
+
         #[test]
         fn any_text_is_read_and_what_is_said_stands_in_it(text in "([0-9a-f.:/,;# \t\"%!-]|10\\.0\\.0\\.1|::ffff:|\n|☃|add |\\{)*") {
             let (blocks, remarks) = read(&text);

@@ -63,7 +63,7 @@ impl File {
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-            failed(io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8")), None)
+            failed(io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8")), Some(cure_of_bytes(error.as_bytes())))
         })?;
         Ok(Self::new(if is_stdin { "stdin".to_owned() } else { path.display().to_string() }, text))
     }
@@ -81,6 +81,15 @@ impl File {
         })?;
         let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Ok(Self::new(path.display().to_string(), text))
+    }
+}
+
+/// How to make UTF-8 of what is not.
+fn cure_of_bytes(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16, so make UTF-8 of it: iconv -f UTF-16 -t UTF-8 FILE > POLICY",
+        [0x1f, 0x8b, ..] => "it is compressed by gzip: gunzip < FILE > POLICY",
+        _ => "save it as UTF-8, or if it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 FILE > POLICY",
     }
 }
 

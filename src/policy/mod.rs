@@ -23,6 +23,7 @@ mod block;
 mod cases;
 mod check;
 mod groups;
+mod line;
 mod list;
 mod load;
 mod meaning;

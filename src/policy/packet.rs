@@ -7,8 +7,15 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Block, Expected, Packet, PacketTest, Ports, State, read::Reader};
-use crate::model::{Interface, Protocol};
+use super::{
+    Action, Block, Expected, Packet, PacketTest, PolicyRule, Ports, State,
+    read::Reader,
+    table::{Problems, nearest},
+};
+use crate::{
+    model::{Interface, Protocol},
+    rule::Rule,
+};
 
 pub(super) const TEST: &[&str] = &["name", "packet", "expect"];
 pub(super) const PACKET: &[&str] = &["in", "out", "from", "to", "to_port", "protocol", "established"];
@@ -38,7 +45,9 @@ impl Reader<'_> {
             return None;
         };
         let before = self.problems.len();
+        let at = inward.span();
         let inward = self.one_interface(file, inward, "a packet comes in by one interface");
+        self.tested.extend(inward.filter(|name| !name.is_prefix()).map(|name| (name, file, at)));
         let outward = packet.get("out").and_then(|value| self.one_interface(file, value, "a packet goes out by one interface"));
         let sender = self.address(file, from);
         let to = packet.get("to").and_then(|value| Some((self.address(file, value)?, value.span())));
@@ -54,6 +63,9 @@ impl Reader<'_> {
             let hint = "leave out `protocol`".to_owned();
             self.problems(file).error(value.span(), "`to_port` says the protocol already", Some(hint));
         }
+        if let (Some(from), Some(protocol), Some(value)) = (sender, protocol, packet.get("protocol")) {
+            self.must_have(file, from, protocol, value.span());
+        }
         let to = to.map(|(to, _)| to);
         // Answers are not known by what their connection was opened to.
         let state = match packet.get("established").and_then(|value| self.problems(file).boolean(value)) {
@@ -64,6 +76,45 @@ impl Reader<'_> {
         let (port, protocol) = to_port.map_or((None, protocol), |(port, protocol)| (Some(port), Some(protocol)));
         let packet = Packet { inward: inward?, outward, from: sender?, to, protocol, port, state };
         (self.problems.len() == before).then_some(packet)
+    }
+
+    /// ICMP is of one family.
+    fn must_have(&mut self, file: usize, from: IpAddr, protocol: Protocol, span: Range<usize>) {
+        let (own, other, write) = match from {
+            IpAddr::V4(_) if protocol == Protocol::ICMPV6 => ("IPv4", "IPv6", "icmp"),
+            IpAddr::V6(_) if protocol == Protocol::ICMP => ("IPv6", "IPv4", "icmpv6"),
+            _ => return,
+        };
+        let hint = format!("write protocol = \"{write}\"");
+        self.problems(file).error(span, format!("this protocol is of {other}, and `from` is of {own}"), Some(hint));
+    }
+
+    /// Says which tests are of an interface that the policy says nothing of: a slip in the name makes a test that
+    /// passes for another reason. Containers' own packets come in by Docker's bridges, which no policy names.
+    pub(super) fn say_unnamed_interfaces(&mut self) {
+        let policy = &self.policy;
+        if policy.external.is_empty() {
+            return;
+        }
+        let is_of_line = |rule: &Rule, name: &Interface| rule.base.in_interface.is_some_and(|test| test.value.covers(name) != test.negated);
+        let is_named = |name: &Interface| {
+            let by_rule = |rule: &PolicyRule| match &rule.action {
+                Action::Raw(lines) => lines.iter().any(|(_, line)| is_of_line(line, name)),
+                _ => rule.inward.iter().any(|own| own.covers(name)),
+            };
+            policy.external.iter().any(|own| own.covers(name)) || policy.rules.iter().any(by_rule)
+        };
+        let external: Vec<String> = policy.external.iter().map(Interface::to_string).collect();
+        let near = |name: &str| nearest(&external.iter().map(String::as_str).collect::<Vec<_>>(), name).map(str::to_owned);
+        for (name, file, span) in self.tested.iter().filter(|(name, ..)| !is_named(name) && !is_dockers(name)) {
+            let name = name.to_string();
+            let hint = match near(&name) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("`external` is {}: rules without `in` are for packets that come in by that", external.join(", ")),
+            };
+            let message = format!("neither `external` nor a rule's `in` names `{name}`: Docker is left to decide");
+            Problems { file: *file, all: &mut self.problems }.warning(span.clone(), message, hint);
+        }
     }
 
     fn one_interface(&mut self, file: usize, value: &Spanned<DeValue<'_>>, message: &str) -> Option<Interface> {
@@ -88,8 +139,17 @@ impl Reader<'_> {
         let (text, span) = self.problems(file).string(value, "an address")?;
         match Block::parse(text) {
             Ok(block) if block.first == block.last => return Some(block.ends().0),
-            Ok(_) => self.problems(file).error(span, "a packet has one address", None),
-            Err((message, hint)) => self.problems(file).error(span, message, hint),
+            Ok(block) => {
+                let hint = format!("write one of them, like \"{}\"", block.ends().0);
+                self.problems(file).error(span, "a packet has one address", Some(hint));
+            }
+            Err((message, hint)) => {
+                let cure = match self.groups.contains_key(text) {
+                    true => "a packet has one address: write one of this group, and for each case a test of its own",
+                    false => "write one address, like \"192.0.2.1\"",
+                };
+                self.problems(file).error(span, message, hint.or_else(|| Some(cure.to_owned())));
+            }
         }
         None
     }
@@ -98,9 +158,22 @@ impl Reader<'_> {
         let (text, span) = self.problems(file).string(value, "a port, like \"443/tcp\"")?;
         match Ports::parse(text) {
             Ok(Ports { protocol, range: Some(range) }) if range.first == range.last => return Some((range.first, protocol)),
-            Ok(_) => self.problems(file).error(span, "a packet has one port", None),
+            Ok(ports) => {
+                let hint = match ports.range {
+                    Some(range) => format!("write one of them, like \"{}/{}\"", range.first, ports.protocol),
+                    None => format!("write one, like \"443/{0}\", or protocol = \"{0}\" instead of `to_port`", ports.protocol),
+                };
+                self.problems(file).error(span, "a packet has one port", Some(hint));
+            }
             Err((message, hint)) => self.problems(file).error(span, message, hint),
         }
         None
     }
+}
+
+/// `docker0`, or the bridge of another network: `br-` and the first 12 digits of the network's number.
+fn is_dockers(name: &Interface) -> bool {
+    let name = name.to_string();
+    let is_number = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name == "docker0" || name.strip_prefix("br-").is_some_and(is_number)
 }

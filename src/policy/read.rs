@@ -43,6 +43,9 @@ impl Policy {
     }
 }
 
+/// Words that mean the same here and there.
+const SAME: [&[&str]; 2] = [&["allow", "accept", "pass", "permit", "return"], &["drop", "deny", "block", "discard"]];
+
 /// What has been read so far.
 #[derive(Debug)]
 pub(super) struct Reader<'t> {
@@ -54,6 +57,8 @@ pub(super) struct Reader<'t> {
     lines: Vec<Lines<'t>>,
     /// Where the keys that may come once were met: a file, and the bytes there.
     met: BTreeMap<&'static str, (usize, Range<usize>)>,
+    /// The interfaces that the packets of tests come in by: a file, and the bytes there.
+    pub(super) tested: Vec<(Interface, usize, Range<usize>)>,
     /// Where each rule stands, as [`Policy::rules`]; `None` if something is wrong with it.
     spans: Vec<Option<Range<usize>>>,
 }
@@ -67,6 +72,7 @@ impl<'t> Reader<'t> {
             texts,
             lines: texts.iter().map(|text| Lines::new(text)).collect(),
             met: BTreeMap::new(),
+            tested: Vec::new(),
             spans: Vec::new(),
         }
     }
@@ -158,7 +164,8 @@ impl<'t> Reader<'t> {
         let (text, span) = self.problems(file).string(value, &format!("one of {words}"))?;
         let found = known.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            let hint = nearest(&names, text).map(|near| format!("did you mean \"{near}\"?"));
+            let same = || SAME.iter().find(|same| same.contains(&text))?.iter().find(|word| names.contains(word)).copied();
+            let hint = nearest(&names, text).or_else(same).map(|near| format!("did you mean \"{near}\"?"));
             self.problems(file).error(span, format!("`{text}` is none of {words}"), hint);
         }
         found
@@ -222,6 +229,7 @@ impl<'t> Reader<'t> {
 
     fn finish(mut self) -> Read {
         self.say_what_is_missing();
+        self.say_unnamed_interfaces();
         check::rules(&self.policy, &self.spans, &|word| self.groups.contains_key(word), &mut self.problems);
         self.problems.sort_by_key(|problem| (problem.file, problem.span.start));
         Read { policy: self.policy, problems: self.problems, groups: self.groups.into_keys().collect(), tried: Vec::new() }
