@@ -10,7 +10,7 @@ use dockgate::{
 use crate::{
     encodings::fixture,
     iptables::Installed,
-    support::{Done, call, in_netns, run},
+    support::{Done, call, docker_wrote, in_netns, run},
 };
 
 /// What the audit is to say of a content.
@@ -146,7 +146,7 @@ fn iptables(words: &str) -> Done {
 /// Nothing but a rule that tells which iptables is here.
 fn flush() {
     run("nft", "flush ruleset");
-    run("iptables", "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
+    docker_wrote(Family::Ip);
 }
 
 /// The same, what Docker leaves behind, and the content.

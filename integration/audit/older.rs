@@ -12,7 +12,7 @@ use dockgate::{
 
 use crate::{
     iptables::{Installed, Iptables, make_objects, not_forwarded, not_read_back, rules, written_otherwise},
-    support::{call, dockgate, finish, in_netns, run},
+    support::{call, docker_wrote, dockgate, finish, in_netns, run},
 };
 use std::{fs, path::Path, process::Command};
 
@@ -60,7 +60,7 @@ fn of_newer_rules_just_those_are_found_that_an_older_iptables_reads_otherwise() 
             run(family.command(), "-N OTHER");
             run(family.command(), "-N DOCKER-USER");
             // What tells that it is 1.8.7.
-            run(family.command(), "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
+            docker_wrote(family);
             let mut all = rules(family);
             all.retain(|rule| {
                 let text = rule.to_string();
@@ -105,7 +105,7 @@ fn findings(family: Family) -> Vec<Finding> {
 #[test]
 fn what_was_written_for_a_newer_iptables_is_found_and_cured() {
     Iptables::Old.in_netns(module_path!(), "what_was_written_for_a_newer_iptables_is_found_and_cured", |_| {
-        run("iptables", "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
+        docker_wrote(Family::Ip);
         for chain in ["DOCKER-USER", "DOCKGATE", "mine"] {
             run("iptables", &format!("-N {chain}"));
             for rule in ["-p tcp -m tcp --dport 8080 -j DROP", "-m mark --mark 0x1/0x1 -j DROP", "-p tcp -m tcp --dport 80:90 -j DROP", "-s 10.0.0.1/32 -j DROP"] {
@@ -151,7 +151,7 @@ fn a_policy_that_was_written_for_a_newer_iptables_is_cured() {
         };
         for strategy in ["tree", "set"] {
             run("nft", "flush ruleset");
-            run("iptables", "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
+            docker_wrote(Family::Ip);
             let text = "external = 'lo'\ndefault = 'drop'\n[[rule]]\nallow = ['80-90/tcp', '53/udp']\nfrom = ['10.0.0.0/8', '192.0.2.1']\ncomment = 'two words'\n";
             fs::write(&file, format!("strategy = '{strategy}'\n{text}")).unwrap();
             gate("--dialect 1.8.11 apply").ok();
@@ -194,7 +194,7 @@ fn where_nothing_tells_each_version_is_spoken_of() {
         assert_eq!(dockgate("iptables -R DOCKER-USER 1 -p tcp --dport 8080 -j DROP", "").code, 0);
         assert_eq!(findings(Family::Ip), []);
         // A rule of Docker's tells.
-        run("iptables", "-t nat -A POSTROUTING -p tcp --dport 80 -j MASQUERADE");
+        docker_wrote(Family::Ip);
         assert_eq!(dockgate("--dialect 1.8.9 iptables -A DOCKER-USER -p tcp --dport 8081 -j DROP", "").code, 0);
         assert_eq!(findings(Family::Ip), []);
     });

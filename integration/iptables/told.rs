@@ -8,7 +8,7 @@ use dockgate::{
 };
 
 use super::{Installed, Iptables, append, iptables, known, lines, on_each_iptables, reset, version::root};
-use crate::support::{call, in_netns, run};
+use crate::support::{call, docker_wrote, in_netns, run};
 
 on_each_iptables!(
     policies_and_counters_tell_nothing,
@@ -36,12 +36,16 @@ fn policies_and_counters_tell_nothing(_: Installed) {
     }
 }
 
-/// Rules that Docker writes, as it writes them, and one of an administrator.
+/// Rules that Docker writes in its own chains, as it writes them.
 const TELLING: &[&str] = &[
     "-t filter DOCKER -d NET ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT",
     "-t filter DOCKER -d NET ! -i docker0 -o docker0 -p udp -m udp --dport 53 -j ACCEPT",
     "-t nat DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination TO",
     "-t nat DOCKER -d NET ! -i docker0 -p udp -m udp --dport 53 -j DNAT --to-destination TO",
+];
+
+/// Where others write as well, perhaps by an iptables of their own (a container's).
+const OTHERS: &[&str] = &[
     "-t nat POSTROUTING -s NET -d NET -p tcp -m tcp --dport 80 -j MASQUERADE",
     "-t filter FORWARD -i eth0 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -j ACCEPT",
     "-t filter INPUT -p udp -m udp --dport 53 -m comment --comment dns -j ACCEPT",
@@ -72,7 +76,7 @@ fn rules_that_it_wrote_tell_which_it_is(installed: Installed) {
         }
         // Without a port: addresses come before interfaces since 1.8.10; who wrote it before is not told.
         reset();
-        add(family, "-t nat POSTROUTING -s NET ! -o docker0 -j MASQUERADE");
+        add(family, "-t filter DOCKER -s NET ! -o docker0 -j DROP");
         let late = installed.dialect() == Dialect::D;
         assert_eq!(found().dialect(), if late { Dialect::D } else { Dialect::Portable }, "{family}");
         assert_eq!(found().writers().count(), if late { 1 } else { 2 });
@@ -80,6 +84,10 @@ fn rules_that_it_wrote_tell_which_it_is(installed: Installed) {
         reset();
         TELLING.iter().for_each(|rule| add(family, rule));
         assert_eq!(found().dialect(), installed.dialect(), "{family}");
+        // What others may have written.
+        reset();
+        OTHERS.iter().for_each(|rule| add(family, rule));
+        assert_eq!(found(), Evidence::default());
         // What every iptables writes alike.
         reset();
         for rule in ["FORWARD -j DOCKER-USER", "FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"] {
@@ -195,31 +203,28 @@ fn of_long_chains_the_beginning_tells() {
         let Some(installed) = Installed::find(NAME) else { return };
         let telling = "-A CHAIN -p tcp -m tcp --dport 80 -m comment --comment x -j ACCEPT\n";
         let silent = "-A CHAIN -i eth0 -m comment --comment \"the same by every iptables\" -j ACCEPT\n";
-        for chain in ["FORWARD", "DOCKER"] {
-            for (rules, tells) in [
-                ([(1, telling), (300, silent)], true),
-                ([(15, silent), (300, telling)], true),
-                ([(20, silent), (300, telling)], false),
-                ([(10, silent), (1, telling)], true),
-            ] {
-                reset();
-                run("iptables", "-N DOCKER");
-                for (count, rule) in rules {
-                    // In a user namespace a message can't be any longer than for some.
-                    let rule = rule.replace("CHAIN", chain);
-                    let text = format!("*filter\n{}COMMIT\n", rule.repeat(if count < 100 { count } else { 50 }));
-                    for _ in 0..count.div_ceil(100) {
-                        iptables(Family::Ip, "-restore", "--noflush", &text).ok();
-                    }
+        for (rules, tells) in [
+            ([(1, telling), (300, silent)], true),
+            ([(15, silent), (300, telling)], true),
+            ([(20, silent), (300, telling)], false),
+            ([(10, silent), (1, telling)], true),
+        ] {
+            reset();
+            run("iptables", "-N DOCKER");
+            for (count, rule) in rules {
+                // In a user namespace a message can't be any longer than for some.
+                let rule = rule.replace("CHAIN", "DOCKER");
+                let text = format!("*filter\n{}COMMIT\n", rule.repeat(if count < 100 { count } else { 50 }));
+                for _ in 0..count.div_ceil(100) {
+                    iptables(Family::Ip, "-restore", "--noflush", &text).ok();
                 }
-                let expected = if tells { installed.dialect() } else { Dialect::Portable };
-                assert_eq!(found().dialect(), expected, "{chain} {rules:?}");
             }
+            let expected = if tells { installed.dialect() } else { Dialect::Portable };
+            assert_eq!(found().dialect(), expected, "{rules:?}");
         }
         // A connection of another network namespace than the thread's.
         let mut netlink = Netlink::open().unwrap();
-        run("iptables", "-t nat -A POSTROUTING -p udp --dport 53 -j MASQUERADE");
-        run("iptables", "-F FORWARD");
+        docker_wrote(Family::Ip);
         std::thread::scope(|scope| {
             let elsewhere =
                 scope.spawn(|| dockgate::lab::Netns::new("elsewhere").unwrap().run(|| evidence(&mut netlink).unwrap().dialect()).unwrap());

@@ -14,7 +14,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use dockgate::lab::{self, Userns};
+use dockgate::{
+    lab::{self, Userns},
+    model::Family,
+};
 
 /// Set in the child process that [`in_netns`] starts: the test that it is to run.
 const CHILD: &str = "DOCKGATE_TEST_CHILD";
@@ -86,6 +89,12 @@ pub fn skip(test: &str, requirement: &str, why: &str) {
 /// Prints a line also when the test passes: the harness keeps back only what the macros print.
 pub fn show(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A rule in a chain of Docker's, by the host's iptables: it tells which iptables that is.
+pub fn docker_wrote(family: Family) {
+    run(family.command(), "-t nat -N DOCKER");
+    run(family.command(), "-t nat -A DOCKER ! -i docker0 -p tcp --dport 80 -j RETURN");
 }
 
 /// Runs a program to its end and gives what it printed; it must succeed.

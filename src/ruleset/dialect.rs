@@ -100,7 +100,7 @@ impl Evidence {
 /// So many rules, or jumps to it, make a chain long. Of such a chain no more is read.
 const LONG: u32 = 16;
 
-/// A chain in which not the administrator but Docker or the system writes.
+/// A chain of Docker's own: what it says comes from the iptables that dockerd runs.
 #[derive(Debug)]
 struct TellingChain {
     family: Family,
@@ -110,7 +110,7 @@ struct TellingChain {
     uses: u32,
 }
 
-/// Reads what tells which iptables the host has: rules of built-in and of Docker's chains in the
+/// Reads what tells which iptables the host has: rules of Docker's chains in the
 /// tables `filter` and `nat` of both families, since `iptables` and `ip6tables` are one program.
 ///
 /// Short chains are read first, and whole. Long ones are looked into only while it is still open which
@@ -152,8 +152,8 @@ impl TellingChain {
         }
         let table = [TABLE, "nat"].into_iter().find(|known| table == Some(known))?;
         let name = ChainName::from_kernel(name?).ok()?;
-        let systems = name.is_builtin() || name.is_dockers() || matches!(name.as_str(), "PREROUTING" | "POSTROUTING");
-        (systems && uses > 0).then_some(Self { family, table, name, uses })
+        // Elsewhere anybody writes: a container with another iptables of its own, too.
+        (name.is_dockers() && uses > 0).then_some(Self { family, table, name, uses })
     }
 
     fn is_long(&self) -> bool {
