@@ -184,3 +184,26 @@ fn a_trial_and_its_confirmation_put_the_jump_back() {
         assert_eq!(call("ip6tables", "-S FORWARD 2", "").out, "-A FORWARD -i lo -j ACCEPT\n");
     });
 }
+
+#[test]
+fn a_jump_that_somebody_else_wrote_stays() {
+    let test = "reconcile::in_force::a_jump_that_somebody_else_wrote_stays";
+    here(test, "in-force-theirs", |place| {
+        place.ends("apply web.toml", 0);
+        const THEIRS: &str = "-A FORWARD -m comment --comment \"ops: keep\" -j DOCKER-USER";
+        for docker in [true, false] {
+            call("iptables", "-F FORWARD", "").ok();
+            call("iptables", "-A FORWARD -j ACCEPT", "").ok();
+            call("iptables", THEIRS, "").ok();
+            if docker {
+                call("iptables", "-A FORWARD -j DOCKER-USER", "").ok();
+            }
+            assert_eq!(place.faults(), [("ip".to_owned(), "late".to_owned())]);
+            place.ends("apply web.toml", 0);
+            let listed = call("iptables", "-S FORWARD", "").ok();
+            let rules: Vec<&str> = listed.lines().skip(1).collect();
+            assert_eq!(rules, ["-A FORWARD -j DOCKER-USER", "-A FORWARD -j ACCEPT", THEIRS], "{docker}");
+            assert!(place.faults().is_empty());
+        }
+    });
+}

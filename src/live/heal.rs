@@ -19,21 +19,22 @@ pub(super) fn heal(ruleset: &Ruleset, desired: &Ours, plan: &mut Plan, changes: 
     if desired.is_empty() || ruleset.chain(DOCKER_USER).is_none() {
         return Ok(());
     }
-    let kind = match docker::jump(ruleset) {
-        Jump::Missing => ChangeKind::Added,
+    match docker::jump(ruleset) {
+        Jump::Missing => {}
         Jump::At(_) => {
             let (guarded, known_pass) = expected(ruleset, Some(&desired.chains));
-            match docker::in_front(ruleset, &guarded, known_pass) {
-                Some(_) => ChangeKind::Moved,
-                None => return Ok(()),
+            if docker::in_front(ruleset, &guarded, known_pass).is_none() {
+                return Ok(());
             }
         }
         Jump::NoChain | Jump::First => return Ok(()),
-    };
+    }
     let forward = ruleset.chain("FORWARD").map(|chain| chain.rules()).unwrap_or_default();
-    let copies: Vec<&Entry> = forward.iter().filter(|entry| docker::is_jump(entry)).collect();
-    lead_forward(ruleset, &copies, &mut plan.steps)?;
     let rule = docker::jump_rule();
+    // One with a comment, or a goto, somebody else wrote.
+    let copies: Vec<&Entry> = forward.iter().filter(|entry| entry.rule() == Some(&rule)).collect();
+    let kind = if copies.is_empty() { ChangeKind::Added } else { ChangeKind::Moved };
+    lead_forward(ruleset, &copies, &mut plan.steps)?;
     changes.push(Change { family: ruleset.family, chain: ChainName::forward(), kind, rule: Some(rule), line: None });
     Ok(())
 }
