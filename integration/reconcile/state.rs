@@ -374,8 +374,9 @@ fn who_may_change_rules_and_is_not_root_has_no_history_that_root_does_not_know()
     let (web, other) = (policy(&folder, "web", 1), policy(&folder, "other", 2));
     // The machine's own /run stays as it is; the program is one that anybody may run.
     let script = format!(
-        "mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /tmp && mkdir /run/own /run/bin && chown {NOBODY} /run/own && \
-         cp \"$GATE\" \"$WEB\" \"$OTHER\" /run/bin && chmod a+rx /run/bin/* && cd /run/bin || exit 99
+        "mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/own /run/bin && chown {NOBODY} /run/own && \
+         cp \"$GATE\" \"$WEB\" \"$OTHER\" /run/bin && mount -t tmpfs -o mode=1777 tmpfs /tmp && \
+         chmod a+rx /run/bin/* && cd /run/bin || exit 99
          nobody() {{ setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin -- \"$@\" 2>&1; echo \"exit code $?\"; }}
          ./dockgate apply web.toml
          nobody ./dockgate apply other.toml
